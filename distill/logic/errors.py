@@ -1,0 +1,90 @@
+"""The errors of the product.
+
+DistillError                 its text is for people: what is wrong, where, what to do
+├── InputError               a file, a field or a value that was given to us
+├── ConflictError            somebody was first; nothing was changed
+└── TeacherError             a model gave no usable reply: kind, retry_after, what it cost
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class FailureKind(StrEnum):
+    RATE_LIMITED = "rate_limited"
+    SERVER = "server"
+    CONNECTION = "connection"
+    TIMEOUT = "timeout"
+    BROKEN_ENVELOPE = "broken_envelope"
+    EMPTY = "empty"
+    REFUSED = "refused"
+    CONTEXT_TOO_LONG = "context_too_long"
+    BAD_REQUEST = "bad_request"
+    AUTHENTICATION = "authentication"
+    OUT_OF_BUDGET = "out_of_budget"
+
+    @property
+    def is_retryable(self) -> bool:
+        """Sending the same request again may succeed."""
+        return self in _RETRYABLE
+
+    @property
+    def may_be_billed(self) -> bool:
+        """The provider may have produced a completion before this failure."""
+        return self in _MAY_BE_BILLED
+
+    @property
+    def stops_the_run(self) -> bool:
+        """No other request of the run can succeed either."""
+        return self in (FailureKind.AUTHENTICATION, FailureKind.OUT_OF_BUDGET)
+
+
+_RETRYABLE = {
+    FailureKind.RATE_LIMITED,
+    FailureKind.SERVER,
+    FailureKind.CONNECTION,
+    FailureKind.TIMEOUT,
+    FailureKind.BROKEN_ENVELOPE,
+    FailureKind.EMPTY,
+}
+_MAY_BE_BILLED = {
+    FailureKind.SERVER,
+    FailureKind.CONNECTION,
+    FailureKind.TIMEOUT,
+    FailureKind.BROKEN_ENVELOPE,
+    FailureKind.EMPTY,
+}
+
+
+class DistillError(Exception):
+    """Its text is shown to users as it is."""
+
+
+class InputError(DistillError, ValueError):
+    """Something that was given to us cannot be used; the text names it and says what to do."""
+
+
+class ConflictError(DistillError):
+    """The state moved on before this change; nothing was changed."""
+
+
+class TeacherError(DistillError):
+    """A request got no usable reply. `raw` keeps the body where there was one."""
+
+    def __init__(
+        self,
+        kind: FailureKind,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        raw: bytes = b"",
+        latency_ms: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status
+        self.retry_after = retry_after
+        self.raw = raw
+        self.latency_ms = latency_ms

@@ -1,0 +1,106 @@
+"""The values that travel between the rooms. Frozen, without Django, without a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from distill.logic.reasons import Reason, Stage
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a chat: plain text, newlines kept."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One distinct question to a model; its key is `request_key(request)`.
+
+    `teacher` is the configured name (`provider:model`). `parameters` holds everything beside the
+    messages that can change the reply (temperature, max_tokens, response_format, seed, …), as the
+    protocol spells it. `draw` tells several wanted answers to the same question apart.
+    """
+
+    teacher: str
+    messages: tuple[Message, ...]
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    draw: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer of a model: an envelope of the protocol with non-empty content.
+
+    `raw` is the body as it arrived; `text` the assistant's content; `model` the id that the
+    provider says answered (which may differ from the one asked for).
+    """
+
+    raw: bytes
+    text: str
+    finish_reason: str
+    model: str
+    usage: Usage | None
+    latency_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why one check dropped a completion: the reason, and what was found where.
+
+    `start` and `end` are character offsets into the completion's text, or None where the finding
+    has no place (a missing word, a low score). `detail` is a short text for people.
+    """
+
+    reason: Reason
+    detail: str
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one judge said of one completion. `by_dimension` maps each dimension to 0…1."""
+
+    judge: str
+    by_dimension: Mapping[str, float]
+    rationale: str = ""
+    flags: tuple[str, ...] = ()
+
+    @property
+    def mean(self) -> float:
+        return sum(self.by_dimension.values()) / len(self.by_dimension)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What SampleGate decided: every failed check is in `evidence`; `stage` is the first failing."""
+
+    passed: bool
+    stage: Stage | None
+    evidence: tuple[Evidence, ...]
+    mean_score: float | None
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        return tuple(dict.fromkeys(finding.reason for finding in self.evidence))
+
+
+class Teacher(Protocol):
+    """Whatever answers requests. Raises `TeacherError` for every failure, nothing else."""
+
+    async def ask(self, request: Request) -> Reply: ...
