@@ -1,0 +1,38 @@
+"""Everything the product remembers. Immutable rows and narrow state rows are kept apart."""
+
+from __future__ import annotations
+
+from distill.models.completion import (
+    Completion,
+    CompletionState,
+    Judgement,
+    SampleDraw,
+    Verdict,
+)
+from distill.models.dataset import Dataset, RefusedRow, Sample, SourceFile
+from distill.models.decision import Decision, Label
+from distill.models.export import Export, ExportedCompletion
+from distill.models.ledger import Call, Purchase, Reply
+from distill.models.run import Recipe, Run, RunEvent
+
+__all__ = [
+    "Call",
+    "Completion",
+    "CompletionState",
+    "Dataset",
+    "Decision",
+    "Export",
+    "ExportedCompletion",
+    "Judgement",
+    "Label",
+    "Purchase",
+    "Recipe",
+    "RefusedRow",
+    "Reply",
+    "Run",
+    "RunEvent",
+    "Sample",
+    "SampleDraw",
+    "SourceFile",
+    "Verdict",
+]
