@@ -1,0 +1,34 @@
+#!/usr/bin/env python
+"""Django's commands, with the project's own database server at hand for those that need one."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from nexa_site.env import EnvError, read_env
+from nexa_site.keeper import KeeperError, attach
+
+WITHOUT_DATABASE = frozenset(
+    "check collectstatic compilemessages diffsettings findstatic help makemessages makemigrations"
+    " offline_teacher startapp startproject version --help -h --version".split()
+)
+
+
+def main() -> None:
+    """Run the command named on the command line."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nexa_site.settings")
+    from django.core.management import execute_from_command_line
+
+    try:
+        env = read_env()
+        if env.database_url is None and WITHOUT_DATABASE.isdisjoint(sys.argv[1:2] or ["help"]):
+            # Held until this process and its forks have ended; then the server stops by itself.
+            attach(env.data_dir)
+    except (EnvError, KeeperError) as error:
+        sys.exit(str(error))
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""The site's addresses: what belongs to no application, then one include for each."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from django.contrib import admin
+from django.contrib.auth import views as auth_views
+from django.urls import include, path
+
+from nexa_site import views
+
+# Each application brings its own prefix (`datasets/`, `review/`, …) and name space.
+APPS = [name for name in ("distill", "review", "training") if find_spec(f"{name}.urls")]
+
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("login/", auth_views.LoginView.as_view(), name="login"),
+    path("logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    *(path("", include(f"{name}.urls")) for name in APPS),
+]
