@@ -12,6 +12,7 @@ again when it dies, and stops it once nobody holds that lock. The locks, in `run
 from __future__ import annotations
 
 import fcntl
+import shutil
 import subprocess
 import sys
 import time
@@ -33,13 +34,16 @@ class KeeperError(RuntimeError):
     """The embedded database cannot be had; the message says why."""
 
 
-def attach(data_dir: Path, *, timeout_seconds: float = 90) -> None:
+def attach(data_dir: Path, *, throw_away: bool = False, timeout_seconds: float = 90) -> None:
     """Have the embedded database up for as long as this process, or a fork of it, lives.
 
-    Cheap when the server runs already. Raises `KeeperError` when it cannot be started.
+    Cheap when the server runs already. One to throw away is fast rather than safe, and goes with
+    its folder when nobody uses it any more. Raises `KeeperError` when it cannot be started.
     """
     folder = _run_folder(data_dir)
-    use = _held.setdefault(data_dir, (folder / "use.lock").open("a"))
+    if data_dir not in _held:
+        _held[data_dir] = (folder / "use.lock").open("a")
+    use = _held[data_dir]
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:
         with _locked(folder / "start.lock"):
@@ -48,7 +52,7 @@ def attach(data_dir: Path, *, timeout_seconds: float = 90) -> None:
                 if postgres.is_ready(data_dir / "postgres"):
                     return
             else:
-                _start_keeper(data_dir)
+                _start_keeper(data_dir, throw_away=throw_away)
                 return
         time.sleep(0.1)
     raise KeeperError(f"The embedded database did not answer; see {data_dir / 'logs'}")
@@ -70,7 +74,7 @@ def try_lock(path: Path) -> Lock | None:
     return lock
 
 
-def keep(data_dir: Path) -> None:
+def keep(data_dir: Path, *, throw_away: bool) -> None:
     """Keep the server up while somebody uses it; then stop it and return. The keeper's whole life.
 
     Writes one line to standard output: `ready`, or why not.
@@ -82,43 +86,46 @@ def keep(data_dir: Path) -> None:
         return
     with lock:
         try:
-            _ensure_server(data_dir)
+            _ensure_server(data_dir, throw_away=throw_away)
         except postgres.PostgresError as error:
             print(error, flush=True)  # noqa: T201 - as above
             return
         print("ready", flush=True)  # noqa: T201 - as above
-        while not _stop_if_unused(data_dir, folder):
+        while not _stop_if_unused(data_dir, folder, throw_away=throw_away):
             time.sleep(PERIOD_SECONDS)
+    if throw_away:
+        shutil.rmtree(data_dir, ignore_errors=True)
 
 
-def _stop_if_unused(data_dir: Path, folder: Path) -> bool:
+def _stop_if_unused(data_dir: Path, folder: Path, *, throw_away: bool) -> bool:
     start = try_lock(folder / "start.lock")
     if start is None:
         return False
     with start:
         if _is_held(folder / "use.lock"):
-            _ensure_server(data_dir)
+            _ensure_server(data_dir, throw_away=throw_away)
             return False
         if pid := postgres.server_pid(data_dir / "postgres"):
             postgres.stop(pid)
         return True
 
 
-def _ensure_server(data_dir: Path) -> None:
+def _ensure_server(data_dir: Path, *, throw_away: bool) -> None:
     if postgres.server_pid(data_dir / "postgres") is None:
         logs = data_dir / "logs"
         logs.mkdir(exist_ok=True)
         sockets = postgres.socket_folder(data_dir)
-        # Popen's own list of unfinished children reaps the server when the next one starts.
-        postgres.start(data_dir / "postgres", sockets, logs / "postgres.log")
+        options = postgres.FAST_OPTIONS if throw_away else postgres.SAFE_OPTIONS
+        postgres.start(data_dir / "postgres", sockets, logs / "postgres.log", options)
 
 
-def _start_keeper(data_dir: Path) -> None:
+def _start_keeper(data_dir: Path, *, throw_away: bool) -> None:
     logs = data_dir / "logs"
+    flags = ["--throw-away"] if throw_away else []
     logs.mkdir(exist_ok=True)
     with (logs / "keeper.log").open("ab") as errors:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "nexa_site.keeper", str(data_dir)],
+            [sys.executable, "-m", "nexa_site.keeper", str(data_dir), *flags],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -161,4 +168,4 @@ def _is_held(path: Path) -> bool:
 
 
 if __name__ == "__main__":
-    keep(Path(sys.argv[1]))
+    keep(Path(sys.argv[1]), throw_away="--throw-away" in sys.argv)

@@ -7,9 +7,7 @@ tests make their databases on that server instead.
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from nexa_site import postgres
+from nexa_site import keeper, postgres
 from tests.browser import find_browser
 
 SOCKETS = "NEXA_TEST_SOCKETS"
@@ -33,16 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = Path(tempfile.mkdtemp(prefix="nexa-tests-", dir="/tmp"))
     # Open for the account that runs the server when root's tests may not use namespaces.
     folder.chmod(0o755)
-    server = postgres.start(
-        folder / "data", folder / "s", folder / "log", options=postgres.FAST_OPTIONS
-    )
-    os.environ[SOCKETS] = str(folder / "s")
-    atexit.register(_remove, server.pid, folder)
-
-
-def _remove(pid: int, folder: Path) -> None:
-    postgres.stop(pid)
-    shutil.rmtree(folder, ignore_errors=True)
+    # Lasts as long as this process, however that ends; then its keeper removes all of it.
+    keeper.attach(folder, throw_away=True)
+    os.environ[SOCKETS] = str(postgres.socket_folder(folder))
 
 
 @pytest.fixture(scope="session")
@@ -83,8 +74,8 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 
 @pytest.fixture(autouse=True)
-def _fresh_static_manifest() -> Iterator[None]:
-    """Keep the place for what a test may leave behind in process-wide caches."""
+def _empty_cache() -> Iterator[None]:
+    """Leave nothing in the process-wide cache for the next test."""
     from django.core.cache import cache
 
     yield
