@@ -10,8 +10,11 @@ from nexa_site.env import EnvError, read_env
 from nexa_site.keeper import KeeperError, attach
 
 WITHOUT_DATABASE = frozenset(
-    "check collectstatic compilemessages diffsettings findstatic help makemessages makemigrations"
-    " offline_teacher startapp startproject version --help -h --version".split()
+    (
+        *("check", "collectstatic", "compilemessages", "diffsettings", "findstatic", "help"),
+        *("makemessages", "makemigrations", "offline_teacher", "startapp", "startproject"),
+        *("version", "--version", "--help", "-h"),
+    )
 )
 
 

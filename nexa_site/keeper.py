@@ -40,7 +40,7 @@ def attach(data_dir: Path, *, throw_away: bool = False, timeout_seconds: float =
     Cheap when the server runs already. One to throw away is fast rather than safe, and goes with
     its folder when nobody uses it any more. Raises `KeeperError` when it cannot be started.
     """
-    folder = _run_folder(data_dir)
+    folder = prepare_folder(data_dir)
     if data_dir not in _held:
         _held[data_dir] = (folder / "use.lock").open("a")
     use = _held[data_dir]
@@ -48,11 +48,9 @@ def attach(data_dir: Path, *, throw_away: bool = False, timeout_seconds: float =
     while time.monotonic() < deadline:
         with _locked(folder / "start.lock"):
             fcntl.flock(use, fcntl.LOCK_SH)
-            if _is_held(folder / "keeper.lock"):
-                if postgres.is_ready(data_dir / "postgres"):
-                    return
-            else:
+            if not _is_held(folder / "keeper.lock"):
                 _start_keeper(data_dir, throw_away=throw_away)
+            if postgres.is_ready(data_dir / "postgres"):
                 return
         time.sleep(0.1)
     raise KeeperError(f"The embedded database did not answer; see {data_dir / 'logs'}")
@@ -79,7 +77,7 @@ def keep(data_dir: Path, *, throw_away: bool) -> None:
 
     Writes one line to standard output: `ready`, or why not.
     """
-    folder = _run_folder(data_dir)
+    folder = prepare_folder(data_dir)
     lock = try_lock(folder / "keeper.lock")
     if lock is None:
         print("ready", flush=True)  # noqa: T201 - the line the starter waits for
@@ -142,7 +140,8 @@ def _start_keeper(data_dir: Path, *, throw_away: bool) -> None:
     keeper.returncode = 0
 
 
-def _run_folder(data_dir: Path) -> Path:
+def prepare_folder(data_dir: Path) -> Path:
+    """Return the folder of the locks, made where it is new; raise `KeeperError` if it cannot be."""
     folder = data_dir / "run"
     try:
         folder.mkdir(parents=True, exist_ok=True)

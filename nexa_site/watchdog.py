@@ -1,0 +1,40 @@
+"""Whether a cluster of the task queue has stopped working without having ended.
+
+django-q2 hangs for ever when an idle worker is killed while it holds the queue's lock: its tasks
+stay due and nobody runs them. Asked of the database in plain SQL, for the supervisor knows no
+application; a table that is not there yet means: nothing to say.
+"""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import sql
+
+# What is due for that long, while no step gives a sign of life, waits for a cluster that hangs.
+PATIENCE_SECONDS = 60
+# Where the steps of each cluster leave their sign of life.
+HEARTBEATS = {"pipeline": ("distill_run", "heartbeat_at")}
+
+
+def hangs(dsn: str, cluster: str) -> bool:
+    """Say whether tasks of `cluster` are long due while none of its steps gives a sign of life."""
+    if cluster not in HEARTBEATS:
+        return False
+    table, column = HEARTBEATS[cluster]
+    query = sql.SQL(
+        "SELECT EXISTS (SELECT 1 FROM django_q_ormq WHERE key = %(key)s"
+        " AND lock < now() - make_interval(secs => %(patience)s))"
+        " AND NOT EXISTS (SELECT 1 FROM {table}"
+        " WHERE {column} > now() - make_interval(secs => %(patience)s))"
+    ).format(table=sql.Identifier(table), column=sql.Identifier(column))
+    try:
+        with psycopg.connect(dsn, connect_timeout=5) as connection:
+            values = {"key": cluster, "patience": PATIENCE_SECONDS}
+            answer = connection.execute(query, values).fetchone()
+    except (
+        psycopg.OperationalError,
+        psycopg.errors.UndefinedTable,
+        psycopg.errors.UndefinedColumn,
+    ):
+        return False
+    return bool(answer and answer[0])
