@@ -1,0 +1,125 @@
+"""Small builders of test data: each makes one thing, and what it needs unless it is given."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+from django.contrib.auth.models import Group, User
+
+from distill.http import RoleName
+from distill.logic.reasons import Reason
+from distill.models import (
+    Completion,
+    CompletionState,
+    Dataset,
+    Judgement,
+    Sample,
+    SourceFile,
+)
+
+PASSWORD = "correct horse battery staple"
+
+PAIR = {
+    "hypothesis": "If soil moisture falls below 12 %, nitrifying bacteria halve their activity.",
+    "methodology": (
+        "Incubate 24 soil cores at five moisture levels for 28 days; measure nitrate weekly "
+        "and compare the slopes with a mixed model."
+    ),
+}
+SCORES = {
+    "plausibility": 0.9,
+    "falsifiability": 0.85,
+    "method_rigour": 0.8,
+    "reproducibility": 0.9,
+    "grounding": 0.95,
+}
+
+_numbers = itertools.count(1)
+
+
+def make_user(*roles: RoleName, name: str = "", is_superuser: bool = False) -> User:
+    """A person with the roles named, who logs in with PASSWORD."""
+    user = User.objects.create_user(
+        name or f"person-{next(_numbers)}", password=PASSWORD, is_superuser=is_superuser
+    )
+    for role in roles:
+        user.groups.add(Group.objects.get_or_create(name=role)[0])
+    return user
+
+
+def make_dataset(name: str = "") -> Dataset:
+    return Dataset.objects.create(name=name or f"dataset-{next(_numbers)}")
+
+
+def make_sample(dataset: Dataset | None = None, **fields: object) -> Sample:
+    """A sample of its own source document; `fields` are the model's."""
+    dataset = dataset or make_dataset()
+    number = next(_numbers)
+    source_file, _ = SourceFile.objects.get_or_create(
+        dataset=dataset,
+        name="papers.jsonl",
+        defaults={"sha256": "0" * 64, "size_bytes": 1, "mapping": {"text": "source"}},
+    )
+    defaults: dict[str, object] = {
+        "source_file": source_file,
+        "line": number,
+        "key": f"{number:032x}",
+        "source_key": f"document-{number}",
+        "group_key": f"document-{number}",
+        "split": Sample.Split.TRAIN,
+        "domain": "soil science",
+        "title": f"Nitrification under drought, part {number}",
+        "text": f"Passage {number}. Nitrification slows when soils dry. " * 6,
+    }
+    return Sample.objects.create(dataset=dataset, **(defaults | fields))
+
+
+def make_completion(
+    sample: Sample | None = None,
+    *,
+    dataset: Dataset | None = None,
+    state: str = CompletionState.State.PASSED,
+    fields: Mapping[str, str] | None = None,
+    reasons: Sequence[Reason] = (),
+    mean_score: float | None = 0.88,
+    is_open: bool = True,
+    **model_fields: object,
+) -> Completion:
+    """A completion with its state row; `model_fields` are the completion's further ones."""
+    sample = sample or make_sample(dataset)
+    answer = dict(PAIR if fields is None else fields)
+    defaults: dict[str, object] = {
+        "key": f"{next(_numbers):032x}",
+        "teacher": "offline:extractive",
+        "model": "extractive",
+        "template_name": "pair",
+        "text": "\n\n".join(answer.values()),
+        "fields": answer,
+        "finish_reason": "stop",
+    }
+    completion = Completion.objects.create(sample=sample, **(defaults | model_fields))
+    CompletionState.objects.create(
+        completion=completion,
+        dataset_id=sample.dataset_id,
+        state=state,
+        is_open=is_open,
+        reasons=list(reasons),
+        mean_score=mean_score,
+    )
+    return completion
+
+
+def make_judgement(
+    completion: Completion, *, scores: Mapping[str, float] | None = None, **fields: object
+) -> Judgement:
+    by_dimension = dict(SCORES if scores is None else scores)
+    defaults: dict[str, object] = {
+        "judge": "rubric",
+        "teacher": "offline:rubric",
+        "rubric_version": "1",
+        "scores": by_dimension,
+        "mean_score": sum(by_dimension.values()) / len(by_dimension),
+        "rationale": "Clear prediction, measurable outcome.",
+    }
+    return Judgement.objects.create(completion=completion, **(defaults | fields))
