@@ -1,0 +1,179 @@
+"""The recipe: the whole configuration of a pipeline in one validated, immutable document."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import orjson
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+
+from distill.logic.documents import Document, between
+from distill.logic.errors import InputError
+from distill.logic.gate import GateConfig
+from distill.logic.prices import FREE, TokenPrice
+from distill.logic.recipe_yaml import Places, read_yaml, write_yaml
+from distill.logic.regeneration import RegenerationConfig
+from distill.logic.retry import RetryPolicy
+from distill.logic.rubric import Rubric
+from distill.logic.rules.base import RulesConfig
+from distill.logic.templates import SHIPPED, Template
+
+_MAX_ERRORS = 10
+
+
+def _check_teacher_name(name: str) -> str:
+    provider, _colon, model = name.partition(":")
+    if not provider or not model or provider != provider.strip().lower() or set(name) & set(" \n"):
+        raise ValueError(f"{name!r} must be provider:model, such as openai:gpt-4o")
+    return name
+
+
+TeacherName = Annotated[str, AfterValidator(_check_teacher_name)]
+Temperature = Annotated[float, between(0, 2)]
+MaxTokens = Annotated[int, between(1, 1_000_000)]
+
+
+class TeacherConfig(Document):
+    """Who writes completions: `draws` per sample, at most `slots` requests at once."""
+
+    name: TeacherName = "offline:extractive"
+    temperature: Temperature = 0.2
+    max_tokens: MaxTokens = 1024
+    draws: Annotated[int, between(1, 16)] = 1
+    slots: Annotated[int, between(1, 4096)] = 64
+    price: TokenPrice | None = None
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What goes into the request beside the messages, as the protocol spells it."""
+        return {"temperature": self.temperature, "max_tokens": self.max_tokens}
+
+    @property
+    def known_price(self) -> TokenPrice | None:
+        """The price to reckon with: the given one, zero for `offline:`, else None (unpriced)."""
+        return _known_price(self.name, self.price)
+
+
+class JudgeConfig(Document):
+    """Who scores completions. `name` stands with the scores; `teacher` is the model asked."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40)] = "F"
+    teacher: TeacherName = "offline:rubric"
+    temperature: Temperature = 0.0
+    max_tokens: MaxTokens = 512
+    price: TokenPrice | None = None
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What goes into the request beside the messages, as the protocol spells it."""
+        return {"temperature": self.temperature, "max_tokens": self.max_tokens}
+
+    @property
+    def known_price(self) -> TokenPrice | None:
+        """The price to reckon with: the given one, zero for `offline:`, else None (unpriced)."""
+        return _known_price(self.teacher, self.price)
+
+
+def _known_price(teacher: str, price: TokenPrice | None) -> TokenPrice | None:
+    return FREE if price is None and teacher.startswith("offline:") else price
+
+
+class ExportConfig(Document):
+    """`reviewed` takes what a person accepted, `gate` what passed the gate."""
+
+    policy: Literal["reviewed", "gate"] = "reviewed"
+    include_system: bool = True
+
+
+class Recipe(Document):
+    """Frozen; editing makes a new version. A given `templates` replaces the shipped ones."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)] = "default"
+    teacher: TeacherConfig = TeacherConfig()
+    default_template: str = "pair"
+    templates: Mapping[str, Template] = SHIPPED
+    rules: RulesConfig = RulesConfig()
+    judges: tuple[JudgeConfig, ...] = (JudgeConfig(),)
+    rubric: Rubric = Rubric()
+    gate: GateConfig = GateConfig()
+    regeneration: RegenerationConfig = RegenerationConfig()
+    export: ExportConfig = ExportConfig()
+    retry: RetryPolicy = RetryPolicy()
+
+    @field_validator("templates", mode="before")
+    @classmethod
+    def _name_templates(cls, given: Any) -> Any:
+        """In a document a template's key is its name."""
+        if not isinstance(given, Mapping):
+            return given
+        return {
+            key: {"name": key, **value} if isinstance(value, Mapping) else value
+            for key, value in given.items()
+        }
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for key, template in self.templates.items():
+            if key != template.name:
+                raise ValueError(f"templates.{key}: its name is {template.name}")
+        if self.default_template not in self.templates:
+            known = ", ".join(self.templates)
+            raise ValueError(f"default_template is {self.default_template}, known are {known}")
+        names = [judge.name for judge in self.judges]
+        if len(set(names)) < len(names):
+            raise ValueError("judges: each needs a name of its own")
+        for dimension in self.gate.min_scores:
+            if dimension not in self.rubric.names:
+                known = ", ".join(self.rubric.names)
+                raise ValueError(f"gate.min_scores.{dimension}: the rubric has {known}")
+        return self
+
+    def template_for(self, template_name: str | None) -> Template:
+        """The template of a sample: its own, else the default. InputError for an unknown one."""
+        name = template_name or self.default_template
+        if name not in self.templates:
+            known = ", ".join(self.templates)
+            raise InputError(f'Recipe "{self.name}" has no template "{name}"; it has {known}.')
+        return self.templates[name]
+
+
+def default_recipe() -> Recipe:
+    """The recipe of a project that wrote none: the offline teacher and judge, free of charge."""
+    return Recipe()
+
+
+def load_recipe(text: str) -> Recipe:
+    """The recipe that a YAML document describes. InputError names line, field and remedy."""
+    content, places = read_yaml(text)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise InputError(_explain(error, places)) from error
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The whole recipe as YAML, defaults included; `load_recipe` gives the same recipe again."""
+    return write_yaml(recipe.model_dump(mode="json"))
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """SHA-256 (hex) over the whole recipe as JSON with sorted keys: equal recipes, equal hash."""
+    content = orjson.dumps(recipe.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _explain(error: ValidationError, places: Places) -> str:
+    faults = error.errors(include_url=False)
+    lines = [_explain_one(fault["loc"], fault["msg"], places) for fault in faults[:_MAX_ERRORS]]
+    if len(faults) > _MAX_ERRORS:
+        lines.append(f"and {len(faults) - _MAX_ERRORS} more")
+    return "The recipe cannot be used:\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _explain_one(place: tuple[int | str, ...], message: str, places: Places) -> str:
+    field = ".".join(map(str, place))
+    message = message.removeprefix("Value error, ")
+    where = f"line {places.line_of(place)}"
+    return f"{where}, {field}: {message}" if field else f"{where}: {message}"

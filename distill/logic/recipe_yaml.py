@@ -1,0 +1,138 @@
+"""YAML in and out, for documents that people write by hand.
+
+Safer than plain safe loading: a key given twice, an alias and a NUL are refused, because the first
+hides a value, the second can grow a small file without end, and no database text holds the third.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from distill.logic.errors import InputError
+
+MAX_CHARS = 1_000_000
+
+
+class _Loader(yaml.SafeLoader):
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]  # a gap in the stubs
+            raise _fault("an alias (*name) is not allowed here", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002 - PyYAML's signature
+    ) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _fault("a key must be a text", key.start_mark)
+            if key.value in seen:
+                raise _fault(f'the key "{key.value}" stands twice', key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+    def construct_scalar(self, node: Any) -> Any:
+        value = super().construct_scalar(node)
+        if isinstance(value, str) and "\0" in value:
+            raise _fault("a text holds a NUL character", node.start_mark)
+        return value
+
+
+def _construct_date(loader: _Loader, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
+def _refuse(_loader: _Loader, node: yaml.Node) -> None:
+    raise _fault(f"{node.tag} has no place in a document", node.start_mark)
+
+
+# A date is a text to us.
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _construct_date)
+for _kind in ("set", "binary", "omap", "pairs"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _refuse)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Long texts as blocks that people can read, where YAML gives them back unchanged."""
+    lines = text.split("\n")
+    is_block = len(lines) > 1 and all(line.isprintable() for line in lines)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if is_block else None)
+
+
+def _represent_list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.SequenceNode:
+    """Lists of words on few lines."""
+    is_words = all(isinstance(value, str) and len(value) < 40 for value in values)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=is_words)
+
+
+_Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(list, _represent_list)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where in the file each field stands."""
+
+    root: yaml.Node | None
+
+    def line_of(self, place: tuple[int | str, ...]) -> int:
+        """The line (from 1) of a field, or of the nearest one around it that is in the file."""
+        node = self.root
+        line = 1 if node is None else node.start_mark.line + 1
+        for part in place:
+            node, line = _step_into(node, part, line)
+        return line
+
+
+def _step_into(node: yaml.Node | None, part: int | str, line: int) -> tuple[yaml.Node | None, int]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return value, key.start_mark.line + 1
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part].start_mark.line + 1
+    return None, line
+
+
+def read_yaml(text: str) -> tuple[dict[str, Any], Places]:
+    """The mapping that the text holds, and where its fields stand. InputError names the line."""
+    if len(text) > MAX_CHARS:
+        raise InputError(f"The document is too long: at most {MAX_CHARS:,} characters.")
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        content = loader.construct_document(root) if root is not None else {}
+    except yaml.MarkedYAMLError as error:
+        raise InputError(_explain(error)) from error
+    except (yaml.YAMLError, ValueError, RecursionError, UnicodeError) as error:
+        raise InputError(f"The document is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError("The document must be a mapping, with lines such as `name: demo`.")
+    return content, Places(root)
+
+
+def write_yaml(content: dict[str, Any]) -> str:
+    """The mapping as YAML: keys in the given order, long texts as blocks, real letters."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _fault(problem: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+
+
+def _explain(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
+    return f"The document is not valid YAML: {where}: {error.problem or error.context}"

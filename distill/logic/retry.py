@@ -1,0 +1,55 @@
+"""Whether a failed request is sent again, and after how long."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from distill.logic.documents import Document, between
+from distill.logic.errors import FailureKind
+
+
+class RetryPolicy(Document):
+    """How often and how patiently a request is sent again.
+
+    `max_attempts` counts sendings, the first included. Waiting for a rate limit uses up none of
+    them, but ends after `max_wait_seconds` in all.
+    """
+
+    max_attempts: Annotated[int, between(1, 20)] = 5
+    base_seconds: Annotated[float, between(0, 60)] = 1.0
+    cap_seconds: Annotated[float, between(0, 600)] = 60.0
+    max_wait_seconds: Annotated[float, between(0, 86_400)] = 900.0
+
+
+def next_delay(
+    policy: RetryPolicy,
+    *,
+    kind: FailureKind,
+    failures: int,
+    retry_after: float | None,
+    jitter: float,
+    waited_seconds: float | None = None,
+) -> float | None:
+    """Seconds until the request is sent again, or None to give up.
+
+    `failures` counts this request's failures of this kind of waiting, the last one included: all
+    rate limits, or all others. `jitter` is a random number from 0 to 1; with it the delay is spread
+    over the whole interval (full jitter: AWS Architecture Blog, "Exponential Backoff and Jitter",
+    2015). The provider's `retry_after` is never undercut. `waited_seconds` is what rate limits have
+    cost this request so far; without it the longest that `failures` can have cost is assumed.
+    """
+    if not kind.is_retryable:
+        return None
+    backoff = jitter * _ceiling(policy, failures)
+    delay = backoff if retry_after is None else max(retry_after, 0.0) + jitter * policy.base_seconds
+    if kind is not FailureKind.RATE_LIMITED:
+        return None if failures >= policy.max_attempts else delay
+    if waited_seconds is None:
+        waited_seconds = sum(_ceiling(policy, earlier) for earlier in range(1, failures))
+    return None if waited_seconds + delay > policy.max_wait_seconds else delay
+
+
+def _ceiling(policy: RetryPolicy, failures: int) -> float:
+    """The longest wait after so many failures: base, 2·base, 4·base, … up to the cap."""
+    # 2.0**1024 overflows; 2**40 base steps are above every cap.
+    return min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(max(failures - 1, 0), 40))

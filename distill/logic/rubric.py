@@ -1,0 +1,158 @@
+"""What a judge is asked, and how its reply is read."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import model_validator
+
+from distill.logic import prompts
+from distill.logic.blocks import block
+from distill.logic.documents import Document
+from distill.logic.json_reply import read_json_object
+from distill.logic.reasons import Reason
+from distill.logic.types import Evidence, Message, Scores
+
+
+class Dimension(Document):
+    """One thing that a judge scores from 0 to 1."""
+
+    name: str
+    description: str
+
+
+DEFAULT_DIMENSIONS = (
+    Dimension(
+        name="plausibility",
+        description="The claim fits what is known in the field and has a mechanism that could be "
+        "true. 0: contradicts established knowledge; 1: a specialist would find it worth testing.",
+    ),
+    Dimension(
+        name="falsifiability",
+        description="It names variables, the direction of the effect and a measurable outcome, so "
+        "that one feasible observation could prove it wrong. 0: no observation could; 1: the "
+        "refuting result is stated.",
+    ),
+    Dimension(
+        name="method_rigour",
+        description="The steps are ordered, parameterised and unambiguous, with a perturbation, "
+        "controls and a readout that decides the question. An answer that was only asked for a "
+        "hypothesis is scored on how directly it can be tested.",
+    ),
+    Dimension(
+        name="reproducibility",
+        description="Another laboratory could repeat it from the text alone: system, amounts, "
+        "durations, replicates, analysis. For a hypothesis alone: its terms are defined well "
+        "enough to be measured in the same way elsewhere.",
+    ),
+    Dimension(
+        name="grounding",
+        description="Every variable, mechanism and number comes from the passage or is marked as "
+        "a choice. 0: about something else, or invented facts or citations; 1: all traceable.",
+    ),
+)
+
+
+class Rubric(Document):
+    """The dimensions of a judgement. A changed text is a new version."""
+
+    version: str = "1"
+    dimensions: tuple[Dimension, ...] = DEFAULT_DIMENSIONS
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise ValueError("dimensions must name at least one dimension, each once")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(dimension.name for dimension in self.dimensions)
+
+
+def build_judge_messages(rubric: Rubric, *, passage: str, answer: str) -> tuple[Message, ...]:
+    """The chat that asks a judge to score one answer against its passage."""
+    names = ", ".join(f'"{name}"' for name in rubric.names)
+    dimensions = "\n".join(f"- {item.name}: {item.description}" for item in rubric.dimensions)
+    user = f"""\
+Score the answer on each dimension from 0 (fails) to 1 (fully met). Use the whole scale, with two \
+decimals, and keep 1 for what you could not improve.
+
+{block("passage", passage)}
+
+{block("answer", answer)}
+
+Dimensions:
+{dimensions}
+
+"rationale" is one or two sentences that name the weakest point.
+"flags" is a list of short codes in snake_case, empty if nothing is wrong. Use a code that starts \
+with "safety" (such as "safety_pathogen", "safety_explosive", "safety_dual_use") where carrying \
+out the answer could do serious harm, and codes such as "citation" or "off_topic" for the rest.
+
+Reply with a JSON object with exactly these keys: "scores", "rationale", "flags".
+"scores" has exactly these keys, each a number from 0 to 1: {names}."""
+    return (Message("system", prompts.JUDGE_SYSTEM), Message("user", user))
+
+
+def parse_judgement(rubric: Rubric, text: str, *, judge: str) -> Scores | Evidence:
+    """The judge's scores, or why its reply is invalid (JUDGE_INVALID).
+
+    Read as any JSON reply (see `json_reply`). Every dimension of the rubric must be there, no
+    other, each a number from 0 to 1. A missing rationale is blank, missing flags are none. Flags
+    come out in lower case, each once.
+    """
+    reply = read_json_object(text)
+    if reply is None:
+        return _invalid(judge, "no JSON object")
+    scores = reply.get("scores")
+    if not isinstance(scores, dict):
+        return _invalid(judge, '"scores" is missing or no object')
+    fault = _fault_in_scores(rubric, scores)
+    if fault:
+        return _invalid(judge, fault)
+    rationale = "" if reply.get("rationale") is None else reply["rationale"]
+    if not isinstance(rationale, str):
+        return _invalid(judge, '"rationale" is no text')
+    flags = _read_flags(reply.get("flags"))
+    if flags is None:
+        return _invalid(judge, '"flags" is no list of texts')
+    by_dimension = {name: float(scores[name]) for name in rubric.names}
+    return Scores(judge, by_dimension, _storable(rationale), flags)
+
+
+def _invalid(judge: str, fault: str) -> Evidence:
+    return Evidence(Reason.JUDGE_INVALID, f"judge {judge}: {_storable(fault)}")
+
+
+def _fault_in_scores(rubric: Rubric, scores: dict[str, object]) -> str:
+    missing = [name for name in rubric.names if name not in scores]
+    if missing:
+        return f"no score for {', '.join(missing)}"
+    extra = sorted(set(scores) - set(rubric.names))
+    if extra:
+        return f"a score for {', '.join(extra)[:80]}, which the rubric does not have"
+    for name in rubric.names:
+        if not _is_score(scores[name]):
+            return f"{name} is {scores[name]!r:.40}, not a number from 0 to 1"
+    return ""
+
+
+def _is_score(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value <= 1
+
+
+def _read_flags(flags: object) -> tuple[str, ...] | None:
+    if flags is None:
+        return ()
+    if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
+        return None
+    clean = (_storable(flag).lower() for flag in flags)
+    return tuple(dict.fromkeys(flag for flag in clean if flag))
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL stores no NUL.
+    return text.replace("\0", "\ufffd").strip()

@@ -1,0 +1,109 @@
+"""What a rule is, and what may be set about the rules.
+
+A rule looks at a whole batch at once: its `hits` are one polars expression over the column of
+texts (linear-time regular expressions only), and evidence is gathered for the hit texts alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import polars as pl
+from pydantic import AfterValidator
+
+from distill.logic.documents import Document, between
+from distill.logic.reasons import Reason
+from distill.logic.types import Evidence
+
+GUIDE_VERBS = (
+    *("analyze", "assess", "calibrate", "compare", "culture", "evaluate", "incubate", "measure"),
+    *("mix", "prepare", "run", "simulate", "synthesize", "test", "validate"),
+)
+"""The fifteen of the guide's filters."""
+
+FURTHER_VERBS = (
+    *("add", "administer", "alter", "amplify", "analyse", "anneal", "apply", "assay", "assign"),
+    *("block", "calculate", "cast", "centrifuge", "characterise", "characterize", "collect"),
+    *("compute", "conduct", "construct", "cool", "count", "cultivate", "decrease", "delete"),
+    *("deposit", "derive", "detect", "determine", "dilute", "dissolve", "engineer", "enroll"),
+    *("estimate", "examine", "expose", "express", "extract", "fabricate", "fit", "formulate"),
+    *("grow", "harvest", "heat", "image", "increase", "inhibit", "inject", "inoculate"),
+    *("irradiate", "isolate", "knock", "label", "load", "manipulate", "model", "modulate"),
+    *("monitor", "mutate", "observe", "optimise", "optimize", "perform", "perturb", "plot"),
+    *("predict", "purify", "quantify", "randomise", "randomize", "record", "recruit", "reduce"),
+    *("remove", "repeat", "replicate", "sample", "scan", "screen", "seed", "sequence", "sinter"),
+    *("stain", "stimulate", "stir", "suspend", "synthesise", "titrate", "track", "transfect"),
+    *("treat", "vary", "wash", "weigh"),
+)
+
+
+def _check_verb(verb: str) -> str:
+    if not re.fullmatch(r"[a-z]+(?:-[a-z]+)*", verb):
+        raise ValueError(f"{verb!r} must be one lower-case word in its base form")
+    return verb
+
+
+class RulesConfig(Document):
+    """A switch per rule, and the values that the rules need.
+
+    `min_chars`: a text must have more characters than this (the guide: "Length > 120 chars").
+    `action_verbs`: base forms; measures, measured and measuring follow from measure.
+    """
+
+    min_chars: Annotated[int, between(0, 100_000)] = 120
+    action_verbs: tuple[Annotated[str, AfterValidator(_check_verb)], ...] = (
+        GUIDE_VERBS + FURTHER_VERBS
+    )
+    too_short: bool = True
+    no_action_verb: bool = True
+    citation: bool = True
+    broken_formatting: bool = True
+    refusal: bool = True
+    safety: bool = True
+
+    def is_on(self, code: Reason) -> bool:
+        """Whether the rule with this code is switched on."""
+        return bool(getattr(self, code.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One reason to reject a text.
+
+    `hits` turns the column of texts into a column of booleans. `evidence` gets the hit texts and
+    gives one finding for each, in their order, with offsets in characters.
+    """
+
+    code: Reason
+    hits: Callable[[pl.Expr, RulesConfig], pl.Expr]
+    evidence: Callable[[pl.Series, RulesConfig], list[Evidence]]
+
+
+def character_offset(text: str, byte_offset: int) -> int:
+    """polars counts bytes of UTF-8, people count characters."""
+    if text.isascii():
+        return byte_offset
+    return len(text.encode()[:byte_offset].decode())
+
+
+def first_matches(texts: pl.Series, pattern: str) -> list[tuple[int, int, str] | None]:
+    """For each text the first match of the pattern: start, end (characters) and the match."""
+    starts = texts.str.find(pattern)
+    matches = texts.str.extract(pattern, 0)
+    found: list[tuple[int, int, str] | None] = []
+    for text, start, match in zip(texts, starts, matches, strict=True):
+        if start is None:
+            found.append(None)
+        else:
+            begin = character_offset(text, start)
+            found.append((begin, begin + len(match), match))
+    return found
+
+
+def excerpt(match: str) -> str:
+    """A match on one line, short enough for a reason."""
+    line = " ".join(match.split())
+    return line if len(line) <= 60 else f"{line[:59]}…"
