@@ -8,15 +8,23 @@ from collections.abc import Mapping, Sequence
 from django.contrib.auth.models import Group, User
 
 from distill.http import RoleName
-from distill.logic.reasons import Reason
+from distill.logic.reasons import Reason, Stage
+from distill.logic.recipe import Recipe as RecipeContent
 from distill.models import (
     Completion,
     CompletionState,
     Dataset,
+    Decision,
     Judgement,
+    Label,
+    Recipe,
+    Run,
     Sample,
+    SampleDraw,
     SourceFile,
+    Verdict,
 )
+from distill.services.recipes import save_recipe
 
 PASSWORD = "correct horse battery staple"
 
@@ -123,3 +131,85 @@ def make_judgement(
         "rationale": "Clear prediction, measurable outcome.",
     }
     return Judgement.objects.create(completion=completion, **(defaults | fields))
+
+
+def make_recipe(**content: object) -> Recipe:
+    """A saved recipe; `content` are the document's fields (`name`, `teacher`, `export`, …)."""
+    return save_recipe(content=RecipeContent.model_validate(content))
+
+
+def make_run(
+    dataset: Dataset | None = None, *, recipe: Recipe | None = None, **fields: object
+) -> Run:
+    """A queued pipeline run; `fields` are the model's."""
+    defaults: dict[str, object] = {"kind": Run.Kind.PIPELINE}
+    return Run.objects.create(
+        dataset=dataset or make_dataset(), recipe=recipe or make_recipe(), **(defaults | fields)
+    )
+
+
+def make_sample_draw(
+    run: Run,
+    *,
+    state: str = SampleDraw.State.PASSED,
+    stage: Stage | None = None,
+    reasons: Sequence[Reason] = (),
+    outcome: str = "",
+    people_reasons: Sequence[Reason] = (),
+    failure_kind: str = "",
+    attempt: int = 1,
+    **fields: object,
+) -> SampleDraw:
+    """A sample draw of the run in `state`, with the completion, verdict and label that it needs."""
+    sample = make_sample(run.dataset)
+    draw = SampleDraw(run=run, sample=sample, state=state, failure_kind=failure_kind)
+    if state not in (SampleDraw.State.PENDING, SampleDraw.State.FAILED):
+        as_state = {"answered": "new"}.get(state, state)
+        draw.completion = make_completion(
+            sample, state=as_state, reasons=reasons, recipe=run.recipe, attempt=attempt, **fields
+        )
+        if state in (SampleDraw.State.PASSED, SampleDraw.State.REJECTED):
+            draw.verdict = make_verdict(draw.completion, run, stage=stage, reasons=reasons)
+    if outcome:
+        assert draw.completion is not None, "only a completion has a label"
+        make_label(draw.completion, outcome=outcome, reasons=people_reasons)
+    draw.save()
+    return draw
+
+
+def make_verdict(
+    completion: Completion,
+    run: Run,
+    *,
+    stage: Stage | None = None,
+    reasons: Sequence[Reason] = (),
+) -> Verdict:
+    """A verdict, already the completion's own; it passed unless there is a reason."""
+    verdict = Verdict.objects.create(
+        completion=completion,
+        recipe=run.recipe,
+        run=run,
+        passed=not reasons,
+        stage=stage or (reasons[0].stage if reasons else ""),
+        reasons=list(reasons),
+    )
+    CompletionState.objects.filter(completion=completion).update(verdict=verdict)
+    return verdict
+
+
+def make_label(
+    completion: Completion,
+    *,
+    outcome: str = Label.Outcome.ACCEPTED,
+    reviewer: User | None = None,
+    reasons: Sequence[Reason] = (),
+) -> Label:
+    """A label with the one decision that it comes from."""
+    kind = Decision.Kind.ACCEPT if outcome == Label.Outcome.ACCEPTED else Decision.Kind.REJECT
+    decision = Decision.objects.create(
+        completion=completion,
+        reviewer=reviewer or make_user("reviewer"),
+        kind=kind,
+        reasons=list(reasons),
+    )
+    return Label.objects.create(completion=completion, outcome=outcome, decision=decision)
