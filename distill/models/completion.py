@@ -126,6 +126,9 @@ class Verdict(models.Model):
 
     class Meta:
         ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["completion", "run"], name="verdict_once_per_run"),
+        ]
 
     def __str__(self) -> str:
         return f"verdict on completion {self.completion_id}"

@@ -23,9 +23,7 @@ class Decision(models.Model):
         UNDO = "undo"
 
     completion = models.ForeignKey(Completion, models.CASCADE, related_name="decisions")
-    reviewer = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="decisions"
-    )
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="decisions")
     kind = models.CharField(max_length=10, choices=Kind)
     reasons = ArrayField(models.CharField(max_length=30, choices=REASONS), default=list)
     note = models.TextField(blank=True)

@@ -75,6 +75,7 @@ class Run(models.Model):
     )
     spent_nano = models.BigIntegerField(default=0)
     reserved_nano = models.BigIntegerField(default=0)
+    is_populated = models.BooleanField(default=False)
     pulse = models.JSONField(default=dict, help_text="What the worker last said: in flight, rate.")
     lease_token = models.UUIDField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
@@ -87,13 +88,6 @@ class Run(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        constraints = [
-            models.CheckConstraint(
-                condition=models.Q(budget_nano__isnull=True)
-                | models.Q(budget_nano__gte=models.F("spent_nano") + models.F("reserved_nano")),
-                name="run_within_budget",
-            ),
-        ]
 
     def __str__(self) -> str:
         return f"run {self.pk}"
