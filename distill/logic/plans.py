@@ -1,0 +1,29 @@
+"""Which stages each kind of run goes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`asks`: starts from samples, else from completions that are there. The rest are stages.
+
+    `decides` says that SampleGate gives a verdict; without it a run ends where its last stage did.
+    """
+
+    asks: bool = False
+    filters: bool = True
+    judges: bool = True
+    decides: bool = True
+    regenerates: bool = False
+
+
+PLANS = {
+    "pipeline": Plan(asks=True, regenerates=True),
+    "generate": Plan(asks=True, filters=False, judges=False, decides=False),
+    "filter": Plan(judges=False, decides=False),
+    "judge": Plan(decides=False),
+    "gate": Plan(),
+    "regenerate": Plan(regenerates=True),
+}

@@ -1,0 +1,189 @@
+"""The life of a run: made, claimed by one worker at a time, stopped, resumed, ended.
+
+    queued ─► running ─► done | failed | stopped        stopped, failed, done ─► queued (resume)
+                 └─► stopping ─► stopped
+
+Every change is a conditional update whose row count is looked at (invariant 6).
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+from django.utils import timezone
+
+from distill.logic.errors import FailureKind, InputError
+from distill.logic.plans import PLANS
+from distill.models import CompletionState, Dataset, Recipe, Run, RunEvent, Sample, SampleDraw
+from distill.teachers.registry import is_free
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+LEASE = timedelta(seconds=15)
+"""A worker that has not been heard of for so long has lost its run."""
+
+_BATCH = 5000
+
+_STARTS_FROM = {
+    Run.Kind.FILTER: [CompletionState.State.NEW],
+    Run.Kind.JUDGE: [CompletionState.State.NEW, CompletionState.State.FILTERED],
+    Run.Kind.GATE: list(CompletionState.State),
+    Run.Kind.REGENERATE: [CompletionState.State.REJECTED],
+}
+
+
+def create_run(
+    *,
+    dataset: Dataset,
+    recipe: Recipe,
+    kind: str,
+    sample_limit: int | None = None,
+    budget_nano: int | None = None,
+    user: User | None = None,
+) -> Run:
+    """Make a queued run; nothing is asked yet. `budget_nano` is in 1e-9 USD.
+
+    Raises InputError where a model that costs money would be asked without any limit, or where a
+    budget is given and a price is not known.
+    """
+    content = recipe.content
+    asked = {judge.teacher: judge.known_price for judge in content.judges}
+    if PLANS[kind].asks or PLANS[kind].regenerates:
+        asked[content.teacher.name] = content.teacher.known_price
+    for name, price in asked.items():
+        if budget_nano is not None and price is None and not is_free(name):
+            raise InputError(
+                f"A budget needs the price of {name}: set it in recipe {recipe} "
+                f"(price: input_per_million, output_per_million)."
+            )
+        if sample_limit is None and budget_nano is None and not is_free(name):
+            raise InputError(
+                f"{name} costs money: set a limit of samples (--max-samples) or a budget."
+            )
+    return Run.objects.create(
+        dataset=dataset,
+        recipe=recipe,
+        kind=kind,
+        sample_limit=sample_limit,
+        budget_nano=budget_nano,
+        created_by=user,
+    )
+
+
+def request_stop(*, run_id: int) -> bool:
+    """Ask a run to stop; what is in flight is still stored. False if it was not active."""
+    run = Run.objects.filter(id=run_id)
+    if run.filter(state=Run.State.QUEUED).update(
+        state=Run.State.STOPPED, finished_at=timezone.now(), message="Stopped before it began."
+    ):
+        return True
+    return bool(run.filter(state=Run.State.RUNNING).update(state=Run.State.STOPPING))
+
+
+def resume_run(*, run_id: int) -> bool:
+    """Queue an ended run again; what failed for a passing reason is tried again.
+
+    False if the run is still active. The ledger answers what it has answered before.
+    """
+    ended = [Run.State.STOPPED, Run.State.FAILED, Run.State.DONE]
+    if not Run.objects.filter(id=run_id, state__in=ended).update(
+        state=Run.State.QUEUED, message="", finished_at=None, lease_token=None
+    ):
+        return False
+    retryable = [kind for kind in FailureKind if kind.is_retryable]
+    SampleDraw.objects.filter(
+        run=run_id, state=SampleDraw.State.FAILED, failure_kind__in=retryable
+    ).update(state=SampleDraw.State.PENDING, failure_kind="", failure_message="")
+    RunEvent.objects.create(run_id=run_id, message="Resumed.")
+    return True
+
+
+def claim_run(*, run_id: int) -> uuid.UUID | None:
+    """Take a run whose worker is not heard of; return the lease's token, None if it is held."""
+    token = uuid.uuid4()
+    now = timezone.now()
+    unheld = Q(lease_token=None) | Q(heartbeat_at__lt=now - LEASE)
+    claimed = Run.objects.filter(unheld, id=run_id, state__in=Run.ACTIVE).update(
+        lease_token=token, heartbeat_at=now
+    )
+    Run.objects.filter(id=run_id, lease_token=token, state=Run.State.QUEUED).update(
+        state=Run.State.RUNNING
+    )
+    Run.objects.filter(id=run_id, lease_token=token, started_at=None).update(started_at=now)
+    return token if claimed else None
+
+
+def beat(*, run_id: int, token: uuid.UUID, pulse: dict[str, object]) -> str | None:
+    """Renew the lease and tell how things are. Return the run's state, None if the lease is lost."""
+    mine = Run.objects.filter(id=run_id, lease_token=token)
+    if not mine.update(heartbeat_at=timezone.now(), pulse=pulse):
+        return None
+    return mine.values_list("state", flat=True).first()
+
+
+def release_run(*, run_id: int, token: uuid.UUID, state: str, message: str = "") -> bool:
+    """End this worker's part: an ended state, or QUEUED for the next step to go on."""
+    active = state in Run.ACTIVE
+    return bool(
+        Run.objects.filter(id=run_id, lease_token=token).update(
+            state=state,
+            message=message,
+            lease_token=None,
+            pulse={},
+            finished_at=None if active else timezone.now(),
+        )
+    )
+
+
+def populate_run(*, run: Run, on_batch: Callable[[], None]) -> None:
+    """Write down, once, which sample × draws the run is about; about 40 s for a million.
+
+    `on_batch` is called between batches, to renew the lease.
+    """
+    if run.is_populated:
+        return
+    rows = _fresh_rows(run) if PLANS[run.kind].asks else _rows_of_completions(run)
+    while batch := list(itertools.islice(rows, _BATCH)):
+        SampleDraw.objects.bulk_create(batch, ignore_conflicts=True)
+        on_batch()
+    run.is_populated = True
+    run.save(update_fields=["is_populated"])
+
+
+def _fresh_rows(run: Run) -> Iterator[SampleDraw]:
+    samples = Sample.objects.filter(dataset=run.dataset_id).order_by("id")
+    draws = range(run.recipe.content.teacher.draws)
+    for sample_id in samples.values_list("id", flat=True)[: run.sample_limit].iterator(_BATCH):
+        for draw in draws:
+            yield SampleDraw(run=run, sample_id=sample_id, draw=draw)
+
+
+def _rows_of_completions(run: Run) -> Iterator[SampleDraw]:
+    states = CompletionState.objects.filter(
+        dataset=run.dataset_id, is_open=True, state__in=_STARTS_FROM[Run.Kind(run.kind)]
+    )
+    if run.kind == Run.Kind.REGENERATE:
+        states = states.filter(verdict__isnull=False)
+    found = states.order_by("completion").select_related("completion")[: run.sample_limit]
+    for state in found.iterator(_BATCH):
+        yield SampleDraw(
+            run=run,
+            sample_id=state.completion.sample_id,
+            draw=state.completion.draw,
+            completion_id=state.completion_id,
+            verdict_id=state.verdict_id,
+        )
+
+
+def stale_runs() -> list[int]:
+    """Return the active runs that no worker holds, oldest first."""
+    unheld = Q(lease_token=None) | Q(heartbeat_at__lt=timezone.now() - LEASE)
+    return list(
+        Run.objects.filter(unheld, state__in=Run.ACTIVE).order_by("id").values_list("id", flat=True)
+    )
