@@ -1,0 +1,54 @@
+"""What the `pipeline` cluster does: short steps that may run twice, found again if they are lost.
+
+Only views, commands and tasks enqueue; services never do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django_q.models import Schedule
+from django_q.tasks import async_task
+
+from distill.models import Run
+from distill.services.runs import stale_runs
+from distill.services.step import run_step
+
+CLUSTER = "pipeline"
+
+
+def enqueue(function: Callable[..., None], *arguments: object) -> None:
+    """Hand a task of ours to the `pipeline` cluster. The function itself, never its name."""
+    async_task(function, *arguments, cluster=CLUSTER)
+
+
+def enqueue_run(run_id: int) -> None:
+    """Let a worker take the next step of a queued run."""
+    enqueue(run_run, run_id)
+
+
+def run_run(run_id: int) -> None:
+    """Take one step of a run, and enqueue the next if there is more to do."""
+    state = run_step(run_id)
+    if state == Run.State.QUEUED and not settings.STOP_FILE.exists():
+        enqueue_run(run_id)
+
+
+def enqueue_stale_runs() -> None:
+    """Enqueue every active run that no worker holds: its step was lost, or never enqueued."""
+    for run_id in stale_runs():
+        enqueue_run(run_id)
+
+
+def schedule_reaper() -> None:
+    """Look for lost runs once a minute, on whichever host has a `pipeline` cluster."""
+    Schedule.objects.update_or_create(
+        name="enqueue stale runs",
+        defaults={
+            "func": f"{enqueue_stale_runs.__module__}.{enqueue_stale_runs.__qualname__}",
+            "schedule_type": Schedule.MINUTES,
+            "minutes": 1,
+            "cluster": CLUSTER,
+        },
+    )
