@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -74,8 +75,10 @@ class Guard:
         )
 
     def _tell(self, words: str) -> None:
-        if self._process.poll() is None and self._process.stdin:
-            self._process.stdin.write(f"{words}\n".encode())
+        # One that was killed is revived with all that it should know.
+        if self._process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(f"{words}\n".encode())
 
 
 @dataclass
@@ -165,7 +168,8 @@ def make_children(
 
 async def stop(children: Iterable[Child], *, seconds: float) -> None:
     """Send one SIGTERM to each child's main process; kill the groups of those that stay."""
-    processes = [child.process for child in children if child.process]
+    running = [child.process for child in children if child.process]
+    processes = [process for process in running if process.returncode is None]
     for process in processes:
         process.terminate()
     waits = [asyncio.create_task(process.wait()) for process in processes]

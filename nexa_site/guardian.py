@@ -30,27 +30,24 @@ def guard(lines: Iterable[str]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + GRACE_SECONDS
-    while time.monotonic() < deadline and any(map(group_lives, groups)):
+    while time.monotonic() < deadline and any(map(_lives, groups)):
         time.sleep(0.1)
     for pid in groups:
         kill_group(pid)
-
-
-def group_lives(pid: int) -> bool:
-    """Say whether a process of the group is left."""
-    try:
-        os.killpg(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # macOS says so of a group of zombies
-        return False
-    return True
 
 
 def kill_group(pid: int) -> None:
     """Send SIGKILL to all processes of the group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

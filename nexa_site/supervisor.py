@@ -124,6 +124,10 @@ async def _supervise(
     first = [child for child in family if child.entry.name not in STOPPED_LAST]
     await children.stop(first, seconds=STOP_SECONDS)
     await children.stop(family, seconds=TEACHER_STOP_SECONDS)
+    await asyncio.wait(lives, timeout=2 * children.LAST_LINES_SECONDS)
+    for child in family:
+        # One that was just being started when the others were stopped.
+        child.kill()
     await asyncio.gather(*lives)
     await asyncio.gather(*watchers, return_exceptions=True)
     guard.close()
