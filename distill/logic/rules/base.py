@@ -82,6 +82,15 @@ class Rule:
     evidence: Callable[[pl.Series, RulesConfig], list[Evidence]]
 
 
+def with_ascii_edges(pattern: str) -> str:
+    r"""The pattern with `\b` and `\B` that look at ASCII letters alone.
+
+    With Unicode word edges the engine leaves its fast path as soon as a text holds a `°` or an `é`:
+    measured on 2,000 texts of 600 characters, 235 ms against 2.5 ms for the citations.
+    """
+    return pattern.replace(r"\b", r"(?-u:\b)").replace(r"\B", r"(?-u:\B)")
+
+
 def character_offset(text: str, byte_offset: int) -> int:
     """polars counts bytes of UTF-8, people count characters."""
     if text.isascii():
@@ -89,21 +98,36 @@ def character_offset(text: str, byte_offset: int) -> int:
     return len(text.encode()[:byte_offset].decode())
 
 
-def first_matches(texts: pl.Series, pattern: str) -> list[tuple[int, int, str] | None]:
-    """For each text the first match of the pattern: start, end (characters) and the match."""
+def first_matches(texts: pl.Series, pattern: str) -> list[tuple[int, int, str]]:
+    """Where the pattern matches first in each text: start, end (characters) and the match.
+
+    Every text must hold a match.
+    """
     starts = texts.str.find(pattern)
     matches = texts.str.extract(pattern, 0)
-    found: list[tuple[int, int, str] | None] = []
-    for text, start, match in zip(texts, starts, matches, strict=True):
-        if start is None:
-            found.append(None)
-        else:
-            begin = character_offset(text, start)
-            found.append((begin, begin + len(match), match))
-    return found
+    begins = map(character_offset, texts, starts)
+    return [
+        (begin, begin + len(match), match) for begin, match in zip(begins, matches, strict=True)
+    ]
 
 
 def excerpt(match: str) -> str:
     """A match on one line, short enough for a reason."""
     line = " ".join(match.split())
     return line if len(line) <= 60 else f"{line[:59]}…"
+
+
+def pattern_rule(code: Reason, pattern: str) -> Rule:
+    """The rule that a text must not match the pattern; the evidence quotes the first match."""
+    pattern = with_ascii_edges(pattern)
+
+    def hits(column: pl.Expr, _config: RulesConfig) -> pl.Expr:
+        return column.str.contains(pattern)
+
+    def evidence(texts: pl.Series, _config: RulesConfig) -> list[Evidence]:
+        return [
+            Evidence(code, f'"{excerpt(match)}"', start, end)
+            for start, end, match in first_matches(texts, pattern)
+        ]
+
+    return Rule(code, hits, evidence)
