@@ -1,0 +1,201 @@
+"""A run from samples to verdicts, over real HTTP, a real database and a misbehaving teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+import distill
+from distill.models import (
+    Call,
+    Completion,
+    CompletionState,
+    Dataset,
+    Judgement,
+    Purchase,
+    Reply,
+    Run,
+    RunEvent,
+    SampleDraw,
+    Verdict,
+)
+from distill.services.runs import create_run, request_stop, resume_run
+from distill.services.step import run_step
+from distill.teachers.offline import offline_teacher
+from tests.builders import make_dataset, make_recipe, make_sample
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PASSAGES = Path(distill.__file__).parent / "demo" / "passages.jsonl"
+
+
+def demo_dataset(num_samples: int) -> Dataset:
+    """A dataset of the first demo passages."""
+    dataset = make_dataset()
+    for line in PASSAGES.read_bytes().splitlines()[:num_samples]:
+        passage = orjson.loads(line)
+        make_sample(dataset, text=passage["text"], domain=passage["domain"])
+    return dataset
+
+
+def counts_of(run: Run) -> dict[str, int]:
+    states = SampleDraw.objects.filter(run=run).values_list("state", flat=True)
+    return {state: list(states).count(state) for state in set(states)}
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with offline_teacher(0) as base_url:
+        yield base_url
+
+
+@pytest.fixture(scope="module")
+def moody_url() -> Iterator[str]:
+    """A teacher that misbehaves moderately."""
+    with offline_teacher(0, faults="moderate") as base_url:
+        yield base_url
+
+
+def test_a_pipeline_ends_each_sample_with_a_verdict(url: str) -> None:
+    run = create_run(dataset=demo_dataset(40), recipe=make_recipe(), kind=Run.Kind.PIPELINE)
+    assert run_step(run.id, offline_url=url) == Run.State.DONE
+    counts = counts_of(run)
+    assert counts["passed"] >= 20
+    assert sum(counts.values()) == 40
+    assert set(counts) <= {"passed", "rejected"}
+    assert CompletionState.objects.filter(is_open=True).count() == 40
+    for row in SampleDraw.objects.filter(run=run).select_related("completion", "verdict"):
+        assert row.verdict is not None
+        assert row.verdict.completion_id == row.completion_id
+        assert row.verdict.passed == (row.state == "passed")
+
+
+def test_rejected_completions_get_another_attempt_with_lineage(url: str) -> None:
+    run = create_run(dataset=demo_dataset(60), recipe=make_recipe(), kind=Run.Kind.PIPELINE)
+    run_step(run.id, offline_url=url)
+    second = Completion.objects.filter(attempt=2).select_related("parent", "parent__state_row")
+    assert second.exists()
+    for completion in second:
+        assert completion.parent is not None
+        assert completion.parent.state_row.state == "rejected"
+        assert not completion.parent.state_row.is_open
+    assert not Completion.objects.filter(attempt=3).exists()
+
+
+def test_a_second_run_is_answered_from_the_ledger(url: str) -> None:
+    dataset, recipe = demo_dataset(15), make_recipe()
+    first = create_run(dataset=dataset, recipe=recipe, kind=Run.Kind.PIPELINE)
+    run_step(first.id, offline_url=url)
+    bought = Purchase.objects.count()
+    second = create_run(dataset=dataset, recipe=recipe, kind=Run.Kind.PIPELINE)
+    assert run_step(second.id, offline_url="http://127.0.0.1:9/v1") == Run.State.DONE
+    assert Purchase.objects.count() == bought
+    assert counts_of(second) == counts_of(first)
+    assert Completion.objects.filter(attempt=1).count() == 15
+
+
+def test_a_finished_step_run_again_changes_nothing(url: str) -> None:
+    run = create_run(dataset=demo_dataset(5), recipe=make_recipe(), kind=Run.Kind.PIPELINE)
+    run_step(run.id, offline_url=url)
+    before = [model.objects.count() for model in (Call, Reply, Completion, Verdict, RunEvent)]
+    assert run_step(run.id, offline_url=url) == "held"
+    assert before == [
+        model.objects.count() for model in (Call, Reply, Completion, Verdict, RunEvent)
+    ]
+
+
+def test_stages_one_by_one_come_to_the_same_end(url: str) -> None:
+    dataset, recipe = demo_dataset(25), make_recipe()
+    states = CompletionState.objects.filter(dataset=dataset, is_open=True)
+    for kind, expected in (
+        (Run.Kind.GENERATE, {"new"}),
+        (Run.Kind.FILTER, {"filtered", "rejected"}),
+        (Run.Kind.JUDGE, {"filtered", "rejected"}),
+        (Run.Kind.GATE, {"passed", "rejected"}),
+        (Run.Kind.REGENERATE, {"passed", "rejected"}),
+    ):
+        run = create_run(dataset=dataset, recipe=recipe, kind=kind)
+        assert run_step(run.id, offline_url=url) == Run.State.DONE
+        assert set(states.values_list("state", flat=True)) <= expected
+    pipeline = create_run(dataset=dataset, recipe=recipe, kind=Run.Kind.PIPELINE)
+    run_step(pipeline.id, offline_url="http://127.0.0.1:9/v1")
+    passed = states.filter(state="passed").count()
+    assert counts_of(pipeline)["passed"] == passed
+
+
+def test_every_sample_ends_visibly_under_a_misbehaving_teacher(moody_url: str) -> None:
+    run = create_run(dataset=demo_dataset(100), recipe=make_recipe(), kind=Run.Kind.PIPELINE)
+    assert run_step(run.id, offline_url=moody_url) == Run.State.DONE
+    counts = counts_of(run)
+    assert sum(counts.values()) == 100
+    assert counts.get("pending", 0) == 0
+    failed = SampleDraw.objects.filter(run=run, state="failed")
+    assert all(row.failure_kind and row.failure_message for row in failed)
+    outcomes = set(Reply.objects.values_list("outcome", flat=True))
+    assert {"accepted", "rate_limited"} <= outcomes
+    accepted = Reply.objects.filter(outcome="accepted").values_list("call_id", flat=True)
+    assert len(accepted) == len(set(accepted))
+
+
+def test_several_draws_are_several_completions(url: str) -> None:
+    recipe = make_recipe(teacher={"draws": 3})
+    run = create_run(dataset=demo_dataset(4), recipe=recipe, kind=Run.Kind.GENERATE)
+    run_step(run.id, offline_url=url)
+    assert counts_of(run) == {"answered": 12}
+    assert Completion.objects.values("sample", "draw").distinct().count() == 12
+    assert Completion.objects.values("text").distinct().count() > 4
+
+
+def test_equal_requests_of_two_samples_are_asked_once(url: str) -> None:
+    dataset = make_dataset()
+    for _ in range(3):
+        make_sample(dataset, text="Nitrate rose by 40 % in drained plots. Controls stayed flat.",
+                    title="")
+    run = create_run(dataset=dataset, recipe=make_recipe(), kind=Run.Kind.GENERATE)
+    run_step(run.id, offline_url=url)
+    assert counts_of(run) == {"answered": 3}
+    assert Call.objects.count() == Purchase.objects.count() == 1
+
+
+def test_an_unknown_template_fails_its_sample_alone(url: str) -> None:
+    dataset = demo_dataset(3)
+    make_sample(dataset, template_name="sonnet")
+    run = create_run(dataset=dataset, recipe=make_recipe(), kind=Run.Kind.GENERATE)
+    assert run_step(run.id, offline_url=url) == Run.State.DONE
+    assert counts_of(run) == {"answered": 3, "failed": 1}
+    assert "sonnet" in SampleDraw.objects.get(run=run, state="failed").failure_message
+
+
+def test_a_teacher_that_is_not_there_fails_the_run_and_loses_nothing(url: str) -> None:
+    recipe = make_recipe(retry={"max_attempts": 1})
+    run = create_run(dataset=demo_dataset(60), recipe=recipe, kind=Run.Kind.GENERATE)
+    assert run_step(run.id, offline_url="http://127.0.0.1:9/v1") == Run.State.FAILED
+    run.refresh_from_db()
+    assert "in a row" in run.message
+    assert resume_run(run_id=run.id)
+    assert run_step(run.id, offline_url=url) == Run.State.DONE
+    assert counts_of(run) == {"answered": 60}
+
+
+def test_a_stopped_run_resumes_where_it_was(url: str) -> None:
+    run = create_run(dataset=demo_dataset(30), recipe=make_recipe(), kind=Run.Kind.GENERATE)
+    run_step(run.id, offline_url=url, on_pulse=lambda _: request_stop(run_id=run.id) and None)
+    run.refresh_from_db()
+    if run.state == Run.State.STOPPED:
+        assert not request_stop(run_id=run.id)
+        assert resume_run(run_id=run.id)
+        assert not resume_run(run_id=run.id)
+        run_step(run.id, offline_url=url)
+    assert counts_of(run) == {"answered": 30}
+    assert Reply.objects.filter(outcome="accepted").count() == 30
+
+
+def test_judgements_say_who_judged_and_what_came_out(url: str) -> None:
+    run = create_run(dataset=demo_dataset(6), recipe=make_recipe(), kind=Run.Kind.PIPELINE)
+    run_step(run.id, offline_url=url)
+    for judgement in Judgement.objects.all():
+        assert judgement.teacher == "offline:rubric"
+        assert judgement.error or 0 <= judgement.mean_score <= 1
