@@ -1,0 +1,200 @@
+"""What an answer will say, before it is worded: which relation, against what, how large, how flawed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from distill.teachers.offline.facts import Facts, Kind, Relation
+from distill.teachers.offline.phrases import shares_words
+
+
+class Flaw(StrEnum):
+    """What is wrong with a first attempt, where something is."""
+
+    NONE = "none"
+    VAGUE = "vague"
+    NO_RULE = "no_rule"
+    THIN_METHOD = "thin_method"
+    GENERIC = "generic"
+    TERSE = "terse"
+
+
+_FLAW_SHARES = (
+    (Flaw.VAGUE, 0.07),
+    (Flaw.THIN_METHOD, 0.06),
+    (Flaw.NO_RULE, 0.05),
+    (Flaw.GENERIC, 0.03),
+    (Flaw.TERSE, 0.03),
+)
+
+
+class Chooser:
+    """Picks by the request's hash: the same name gives the same choice for the same request."""
+
+    def __init__(self, request_hash: str) -> None:
+        self._request_hash = request_hash
+
+    def share(self, name: str) -> float:
+        """A number in [0, 1)."""
+        digest = hashlib.sha256(f"{self._request_hash}/{name}".encode()).digest()
+        return int.from_bytes(digest[:8]) / 2**64
+
+    def pick(self, name: str, options: Sequence[str]) -> str:
+        """One of the options."""
+        return options[int(self.share(name) * len(options))]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The parts of one answer. `threshold` and `half` are differences, with their unit."""
+
+    kind: Kind
+    relation: Relation
+    reason: Relation | None
+    is_intervention: bool
+    direction: int
+    system: str
+    population: str
+    comparison: str
+    readout: str
+    threshold: str
+    half: str
+    window: str
+    dose: str
+    num_samples: int
+    flaw: Flaw
+    choose: Chooser
+
+
+_BAD = re.compile(
+    r"\b(?:mortality|death|error|loss|cost|complicat\w+|infection\w*|recurrence|pain|bleeding|"
+    r"risk|failure|toxicity|overfitting|forgetting|variance|complexity|anxiety|depression|stress|"
+    r"fatigue|relapse|injur\w+|delay|noise|bias|perplexity|latency|overhead|gap)\b",
+    re.IGNORECASE,
+)
+_INTERVENTION = re.compile(
+    r"\b(?:therap\w+|treatment\w*|surg\w+|administration|supplementation|training|intervention\w*|"
+    r"program\w*|screening|vaccin\w+|injection|infusion|\w+ectomy|\w+plasty|technique|use of|drug|"
+    r"dose|dosing|exercise|education|reminders?|laser|stent\w*|transplant\w*|block|anesthesia|"
+    r"anaesthesia|analgesia|feedback|dressing|feeding|radiosurgery|chemotherapy|radiotherapy|"
+    r"\w+mab|\w+statin|\w+pril|\w+sartan|\w+mycin|\w+cillin|\w+azole|\w+idine|\w+amine)\b",
+    re.IGNORECASE,
+)
+_THRESHOLDS: dict[Kind, tuple[tuple[str, str], ...]] = {
+    "clinical": (("20 %", "10 %"), ("15 %", "8 %"), ("25 %", "12 %")),
+    "laboratory": (("20 %", "10 %"), ("30 %", "15 %"), ("25 %", "12 %")),
+    "computational": (
+        ("2 percentage points", "1 percentage point"),
+        ("5 %", "2 %"),
+        ("3 percentage points", "1 percentage point"),
+    ),
+    "general": (("20 %", "10 %"), ("15 %", "8 %")),
+}
+_CONTROLS: dict[Kind, tuple[str, ...]] = {
+    "clinical": (
+        "otherwise comparable {people} in whom it is absent or lowest",
+        "matched {people} without it",
+    ),
+    "laboratory": ("matched controls without it", "untreated controls handled in parallel"),
+    "computational": (
+        "the same pipeline with this one component removed",
+        "an identical baseline without it, at equal compute",
+    ),
+    "general": ("otherwise comparable cases without it", "a matched reference without it"),
+}
+_WINDOWS: dict[Kind, str] = {
+    "clinical": "at 6 months",
+    "laboratory": "at the end of a 24 hour exposure",
+    "computational": "at an equal training budget",
+    "general": "over the whole observation period",
+}
+
+
+def make_plan(facts: Facts, choose: Chooser, *, is_second_attempt: bool) -> Plan | None:
+    """Decide what to say; None where the passage holds nothing to relate."""
+    if not facts.relations:
+        return None
+    relation = _pick_relation(facts, choose)
+    thresholds = _THRESHOLDS[facts.kind]
+    threshold, half = thresholds[int(choose.share("threshold") * len(thresholds))]
+    people = _people(facts)
+    return Plan(
+        kind=facts.kind,
+        relation=relation,
+        reason=_pick_reason(facts, relation),
+        is_intervention=bool(_INTERVENTION.search(relation.cause)),
+        direction=relation.direction or _likely_direction(facts.kind, relation),
+        system=_system(facts, relation),
+        population=people,
+        comparison=relation.comparison
+        or choose.pick("control", _CONTROLS[facts.kind]).format(people=people),
+        readout=_readout(facts, relation),
+        threshold=threshold,
+        half=half,
+        window=f"after {facts.durations[0]}" if facts.durations else _WINDOWS[facts.kind],
+        dose=facts.doses[0] if facts.doses else "",
+        num_samples=min(max(60, 2 * facts.count), 1200),
+        flaw=Flaw.NONE if is_second_attempt else _pick_flaw(choose),
+        choose=choose,
+    )
+
+
+def _pick_relation(facts: Facts, choose: Chooser) -> Relation:
+    """Mostly the best one; another that is nearly as good gives further draws something new."""
+    first, *others = facts.relations
+    near = [relation for relation in others if relation.weight >= first.weight - 1.0]
+    if near and choose.share("relation") > 0.7:
+        return near[int(choose.share("other") * len(near))]
+    return first
+
+
+def _pick_reason(facts: Facts, relation: Relation) -> Relation | None:
+    """A second relation of the passage that says something else: the ground for the claim."""
+    for other in facts.relations:
+        if not shares_words(other.effect, relation.effect) and other.weight >= 2.5:
+            return other
+    return None
+
+
+def _likely_direction(kind: Kind, relation: Relation) -> int:
+    """What one would expect where the passage does not say: treatments help, methods improve."""
+    helps = kind == "computational" or bool(_INTERVENTION.search(relation.cause))
+    return -1 if helps and _BAD.search(relation.effect) else 1
+
+
+def _people(facts: Facts) -> str:
+    return facts.population.split(" ")[0] if _is_plain(facts.population) else "participants"
+
+
+def _is_plain(population: str) -> bool:
+    first = population.split(" ", maxsplit=1)[0]
+    return first.endswith(("s", "n")) and first.islower() and len(first) > 2
+
+
+def _system(facts: Facts, relation: Relation) -> str:
+    """Where the claim holds, with its preposition; '' where the passage does not say."""
+    if facts.kind == "computational" and facts.benchmarks:
+        return f"on {' and '.join(facts.benchmarks[:2])}"
+    if facts.population and not shares_words(facts.population, relation.cause):
+        return f"in {facts.population}"
+    return ""
+
+
+def _readout(facts: Facts, relation: Relation) -> str:
+    for readout in facts.readouts:
+        if not shares_words(readout, relation.effect) and not shares_words(readout, relation.cause):
+            return readout
+    return ""
+
+
+def _pick_flaw(choose: Chooser) -> Flaw:
+    share = choose.share("flaw")
+    for flaw, rate in _FLAW_SHARES:
+        share -= rate
+        if share < 0:
+            return flaw
+    return Flaw.NONE
