@@ -56,7 +56,10 @@ class ImportedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SampleDraft:
-    """A row as it becomes a sample. `metadata` is what no field took, as JSON."""
+    """A row as it becomes a sample. `metadata` is what no field took, as JSON.
+
+    `source_key` is the document that the file names; where it names none, a hash of the text.
+    """
 
     key: str
     text: str
@@ -81,6 +84,11 @@ def sample_key(
     """32 hexadecimal digits that stand for the content."""
     content = orjson.dumps([text, instruction, domain, template_name, title])
     return hashlib.sha256(content).hexdigest()[:32]
+
+
+def text_key(text: str) -> str:
+    """The source key of a text whose document is not named."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def draft_sample(values: AbstractMapping[str, object], mapping: Mapping) -> SampleDraft | Refusal:
@@ -168,9 +176,7 @@ def _checked(field: str, text: str) -> str:
 
 def _source_key(values: AbstractMapping[str, object], mapping: Mapping, text: str) -> str:
     given = _optional(values, mapping, "source_key")
-    if given and len(given) <= 200:
-        return given
-    return hashlib.sha256((given or text).encode()).hexdigest()[:32]
+    return given if given and len(given) <= 200 else text_key(given or text)
 
 
 def _metadata(values: AbstractMapping[str, object], mapping: Mapping) -> str:
