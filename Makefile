@@ -86,6 +86,6 @@ cat pyproject.toml requirements.lock | cmp -s - .venv/installed-$(1)$(2) || { \
   echo "Installing Python packages ($(1)$(if $(2),$(comma)$(2))); the first time takes some minutes."; \
   { [ -z "$(TORCH_INDEX_URL)" ] || $(PIP) --index-url "$(TORCH_INDEX_URL)" torch; } \
   && $(PIP) -e ".[$(1)$(if $(2),$(comma)$(2))]" \
-  && cat pyproject.toml requirements.lock > .venv/installed-$(1) \
-  && cp .venv/installed-$(1) .venv/installed-$(1)$(2); }
+  && for extras in $(1) $(1)$(2); do \
+    cat pyproject.toml requirements.lock > .venv/installed-$$extras; done; }
 endef
