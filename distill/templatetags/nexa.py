@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from distill.http import RoleName, has_role
+from distill.http import RoleName, has_role, role_names
 from distill.logic.reasons import Reason
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import User
     from django.http import HttpRequest
 
 register = template.Library()
@@ -269,9 +269,8 @@ def _current(href: str, *, path: str) -> str:
 
 
 @register.filter
-def role_titles(user: Any) -> str:
+def role_titles(user: User) -> str:
     """What the user is here, for the menu: "Lead, operator"."""
     if user.is_superuser:
         return "Superuser"
-    names: Iterable[str] = user.groups.order_by("name").values_list("name", flat=True)
-    return ", ".join(names).capitalize() or "No role yet"
+    return ", ".join(sorted(role_names(user))).capitalize() or "No role yet"

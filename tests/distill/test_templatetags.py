@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -156,6 +157,17 @@ def test_the_navigation_shows_what_exists_and_may_be_seen(
 
 
 @pytest.mark.django_db
+def test_the_menu_says_what_one_is_here():
+    user = User.objects.create_user("ada")
+    assert nexa.role_titles(user) == "No role yet"
+
+    user = User.objects.create_user("bob")
+    user.groups.set(Group.objects.get_or_create(name=name)[0] for name in ("operator", "lead"))
+    assert nexa.role_titles(user) == "Lead, operator"
+    assert nexa.role_titles(User(is_superuser=True)) == "Superuser"
+
+
+@pytest.mark.django_db
 @pytest.mark.urls(__name__)
 def test_the_navigation_marks_where_one_is():
     user = User(username="root", is_superuser=True)
@@ -258,3 +270,37 @@ def test_an_icon_is_decoration():
 
     assert 'aria-hidden="true"' in html
     assert "icons.svg#runs" in html
+
+
+# --- the pages that belong to no room ---
+
+
+@pytest.mark.urls(__name__)
+@pytest.mark.parametrize(
+    "template",
+    [
+        "registration/login.html",
+        "registration/logged_out.html",
+        "registration/password_change_form.html",
+        "registration/password_change_done.html",
+        "403.html",
+        "403_csrf.html",
+        "404.html",
+        "500.html",
+    ],
+)
+@pytest.mark.parametrize("user", [AnonymousUser(), User(username="root", is_superuser=True)])
+def test_pages_obey_the_content_security_policy(template: str, user: User | AnonymousUser):
+    request = RequestFactory().get("/")
+    request.user = user
+
+    html = render_to_string(template, {"form": None}, request=request)
+
+    assert (
+        re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|javascript:|data:", html) == []
+    )
+    assert html.count("<h1") == 1
+
+
+def test_the_500_page_needs_nothing():
+    assert "<h1" in render_to_string("500.html")
