@@ -1,0 +1,87 @@
+"""Write what a person decided of a completion."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from distill.logic.errors import ConflictError, InputError
+from distill.logic.reasons import REVIEWER_REASONS, Reason
+from distill.models import CompletionState, Decision
+from distill.services.relabel import relabel
+
+KINDS = (Decision.Kind.ACCEPT, Decision.Kind.REJECT, Decision.Kind.SKIP)
+
+
+def record_decision(
+    *,
+    completion_id: int,
+    reviewer: User,
+    kind: str,
+    reasons: Collection[Reason] = (),
+    note: str = "",
+    client_id: uuid.UUID,
+    judge_seen: bool = False,
+    active_ms: int | None = None,
+) -> Decision:
+    """Add one decision and derive the label; the same `client_id` again returns what is stored.
+
+    Accept and reject set the label, skip does not. A person decides a completion once: who has
+    accepted or rejected it gets a ConflictError until that is undone.
+    """
+    _check(kind, reasons)
+    with transaction.atomic():
+        _lock(completion_id)
+        stored = Decision.objects.filter(client_id=client_id).first()
+        if stored is None:
+            _refuse_second(completion_id, reviewer)
+            # Another completion's decision may take the same client id at this very moment.
+            stored, _ = Decision.objects.get_or_create(
+                client_id=client_id,
+                defaults={
+                    "completion_id": completion_id,
+                    "reviewer": reviewer,
+                    "kind": kind,
+                    "reasons": [reason.value for reason in dict.fromkeys(reasons)],
+                    "note": note,
+                    "judge_seen": judge_seen,
+                    "active_ms": active_ms,
+                },
+            )
+            relabel(completion_id=completion_id)
+        if (stored.completion_id, stored.reviewer_id) != (completion_id, reviewer.pk):
+            raise ConflictError("This decision's id belongs to another one; reload the page.")
+    return stored
+
+
+def _check(kind: str, reasons: Collection[Reason]) -> None:
+    if kind not in KINDS:
+        raise InputError(f"Unknown decision {kind!r}; it must be one of {', '.join(KINDS)}.")
+    if kind != Decision.Kind.REJECT and reasons:
+        raise InputError("Only a rejection takes reasons.")
+    if kind == Decision.Kind.REJECT and not reasons:
+        raise InputError("A rejection needs a reason: choose one of 1 to 9.")
+    if unknown := [reason for reason in reasons if reason not in REVIEWER_REASONS]:
+        raise InputError(f"{unknown[0]!s} is not a reason that a reviewer gives.")
+
+
+def _lock(completion_id: int) -> None:
+    """Let the decisions of one completion come one after the other."""
+    states = CompletionState.objects.select_for_update().filter(pk=completion_id)
+    if not states.values_list("pk").first():
+        raise InputError(f"There is no completion {completion_id}; it may have been deleted.")
+
+
+def _refuse_second(completion_id: int, reviewer: User) -> None:
+    mine = Decision.objects.filter(
+        completion=completion_id,
+        reviewer=reviewer,
+        kind__in=(Decision.Kind.ACCEPT, Decision.Kind.REJECT),
+        undone_by=None,
+    ).first()
+    if mine is not None:
+        done = "accepted" if mine.kind == Decision.Kind.ACCEPT else "rejected"
+        raise ConflictError(f"You have {done} this completion already; undo that to change it.")

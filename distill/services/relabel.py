@@ -1,0 +1,35 @@
+"""Derive a completion's label from its decisions."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from distill.logic.labels import Opinion, resolve_outcome
+from distill.models import Decision, Label
+
+
+def relabel(*, completion_id: int) -> Label | None:
+    """Set, change or remove the label so that it follows from the decisions that stand.
+
+    Call it in the transaction that wrote the decision, under the lock of the completion's state.
+    """
+    decisions = Decision.objects.filter(completion=completion_id).values_list(
+        "id", "kind", "undone_by"
+    )
+    outcome = resolve_outcome(
+        Opinion(decision_id, kind, undone_by is not None)
+        for decision_id, kind, undone_by in decisions
+    )
+    with transaction.atomic():
+        if outcome is None:
+            Label.objects.filter(completion=completion_id).delete()
+            return None
+        label, _ = Label.objects.update_or_create(
+            completion_id=completion_id,
+            defaults={
+                "outcome": outcome.name,
+                "basis": Label.Basis.SINGLE,
+                "decision_id": outcome.decision_id,
+            },
+        )
+        return label
