@@ -76,6 +76,35 @@ def create_run(
     )
 
 
+def continue_run(
+    *,
+    dataset: Dataset,
+    recipe: Recipe,
+    kind: str,
+    sample_limit: int | None,
+    budget_nano: int | None,
+    fresh: bool,
+) -> Run:
+    """Return a queued run of exactly this work: the newest one, resumed, else a new one.
+
+    With `fresh` an ended run is left alone and only one that was cut off is continued.
+    """
+    run = Run.objects.filter(
+        dataset=dataset, recipe=recipe, kind=kind, sample_limit=sample_limit
+    ).first()
+    if run is None or (fresh and run.state == Run.State.DONE):
+        return create_run(
+            dataset=dataset,
+            recipe=recipe,
+            kind=kind,
+            sample_limit=sample_limit,
+            budget_nano=budget_nano,
+        )
+    Run.objects.filter(id=run.id).update(budget_nano=budget_nano)
+    resume_run(run_id=run.id)
+    return Run.objects.select_related("recipe").get(id=run.id)
+
+
 def request_stop(*, run_id: int) -> bool:
     """Ask a run to stop; what is in flight is still stored. False if it was not active."""
     run = Run.objects.filter(id=run_id)

@@ -1,0 +1,51 @@
+"""`manage.py filter_pairs`: the rules over stored completions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from distill.management import stage
+from distill.models import Run, SampleDraw
+from distill.queries.progress import count_states
+from distill.services.tables import write_outputs
+
+
+class Command(stage.StageCommand):
+    help = """Run the rules over completions; what fails one keeps every reason. No model is asked.
+
+By dataset (completions that were not looked at yet):
+    manage.py filter_pairs --dataset demo
+
+In the guide's file form; the output holds what passed, with its flags:
+    manage.py filter_pairs --src teacher_outputs.parquet --dst filtered.parquet
+"""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        stage.add_source(
+            parser, default=stage.data_path("teacher_outputs", "teacher_outputs_v1.parquet")
+        )
+        parser.add_argument("--dst", type=Path, metavar="FILE", help="write what passed here")
+        stage.add_recipe(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        recipe = stage.find_recipe(options, self.stderr.write)
+        run = stage.start_or_continue(
+            dataset=stage.find_dataset(options),
+            recipe=recipe,
+            kind=Run.Kind.FILTER,
+            options=options,
+        )
+        run = stage.work_off(run, label="Filtering")
+        counts = count_states(run)
+        if not counts:
+            raise CommandError("There are no completions to filter: collect some first.")
+        dst = stage.destination(options, stage.data_path("filtered", "teacher_filtered_v1.parquet"))
+        if dst:
+            passed = [SampleDraw.State.FILTERED]
+            num_rows = write_outputs(run=run, dst=dst, states=passed, flags=True)
+            self.stdout.write(f"{num_rows} completions in {dst}")
+        self.stdout.write(f"{run}: {stage.in_words(counts)}.")
+        stage.say_reasons(run, self.stdout.write)

@@ -1,0 +1,61 @@
+"""`manage.py regenerate_bad`: another attempt for what was rejected, told why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from distill.management import stage
+from distill.models import Run
+from distill.queries.progress import count_states
+from distill.services.tables import write_outputs
+
+
+class Command(stage.StageCommand):
+    help = """Ask the teacher again for what the gate rejected.
+
+The stricter prompt holds the rejected answer and every reason, and insists on falsifiability and
+reproducibility. New attempts go through the same rules, judges and gate; their lineage is kept.
+
+    manage.py regenerate_bad --dataset demo
+    manage.py regenerate_bad --rejected rejections.parquet --dst regenerated.parquet
+"""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        source = parser.add_mutually_exclusive_group()
+        source.add_argument("--dataset", metavar="NAME", help="work on this dataset")
+        source.add_argument(
+            "--rejected", type=Path, dest="src", metavar="FILE", help="work on this file"
+        )
+        parser.set_defaults(default_src=stage.data_path("filtered", "rejections.parquet"))
+        parser.add_argument("--dst", type=Path, metavar="FILE", help="write the new attempts here")
+        parser.add_argument("--teacher", metavar="PROVIDER:MODEL", help="instead of the recipe's")
+        stage.add_recipe(parser)
+        stage.add_limits(parser)
+        stage.add_misbehaviour(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        recipe = stage.find_recipe(options, self.stderr.write)
+        dataset = stage.find_dataset(options)
+        kinds = [Run.Kind.REGENERATE]
+        if not options["dataset"]:
+            # A file says that its answers were rejected; the gate says again why.
+            kinds.insert(0, Run.Kind.GATE)
+        for kind in kinds:
+            run = stage.start_or_continue(
+                dataset=dataset, recipe=recipe, kind=kind, options=options
+            )
+            run = stage.work_off(run, label=kind.label, faults=options["misbehave"])
+        counts = count_states(run)
+        if not counts:
+            raise CommandError("There is nothing rejected to regenerate.")
+        dst = stage.destination(
+            options, stage.data_path("filtered", "teacher_regenerated_v1.parquet")
+        )
+        if dst:
+            num_rows = write_outputs(run=run, dst=dst, flags=True)
+            self.stdout.write(f"{num_rows} new attempts in {dst}")
+        self.stdout.write(f"{run}: {stage.in_words(counts)}.")
+        stage.say_reasons(run, self.stdout.write)

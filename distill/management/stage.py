@@ -1,0 +1,272 @@
+"""What the commands of the pipeline's stages share: their arguments, and working a run off.
+
+Each stage takes a dataset by name (`--dataset`), or a file in the form of the guide (`--src`): then
+the file is imported into a dataset named by its hash, so that a second call continues the first.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from distill.logic.errors import DistillError, InputError
+from distill.logic.plans import PLANS
+from distill.logic.reasons import Reason
+from distill.logic.recipe import Recipe as RecipeContent
+from distill.logic.recipe import default_recipe, load_recipe
+from distill.management.progress import progress
+from distill.models import Dataset, Recipe, Run, SampleDraw
+from distill.queries.cells import count_reasons
+from distill.queries.progress import count_states
+from distill.services.ingest import dataset_for_file, import_file
+from distill.services.recipes import save_recipe
+from distill.services.runs import continue_run, request_stop
+from distill.services.step import Pulse, run_step
+from distill.teachers.offline import offline_teacher
+from distill.teachers.registry import canonical_name, is_offline, resolve
+
+NANO = 1_000_000_000
+TREE = Path("processed") / "distillation"
+
+
+class StageCommand(BaseCommand):
+    """A command whose expected errors are one clear line, never a traceback."""
+
+    requires_migrations_checks = True
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except DistillError as error:
+            raise CommandError(str(error)) from error
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        from argparse import RawDescriptionHelpFormatter
+
+        return super().create_parser(
+            prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs
+        )
+
+
+def data_path(*parts: str) -> Path:
+    """A path in the guide's tree below the data folder."""
+    return Path(settings.DATA_DIR).joinpath(TREE, *parts)
+
+
+def add_source(parser: CommandParser, *, default: Path) -> None:
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--dataset", metavar="NAME", help="work on this dataset")
+    source.add_argument(
+        "--src", type=Path, metavar="FILE", help=f"work on this file (default: {shown(default)})"
+    )
+    parser.set_defaults(default_src=default)
+
+
+def add_recipe(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="a recipe's name (its newest version), NAME@VERSION, or a YAML file; "
+        "default: the built-in recipe",
+    )
+
+
+def add_limits(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--max-samples", type=int, metavar="N", help="ask for at most N samples (default: all)"
+    )
+    parser.add_argument(
+        "--budget", type=float, metavar="USD", help="never spend more than this; needs known prices"
+    )
+
+
+def add_misbehaviour(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--misbehave",
+        default="none",
+        metavar="FAULTS",
+        help="faults of an offline teacher started for this command: moderate, or "
+        "rate_limited=0.05,truncated=0.02,… (see offline_teacher --help)",
+    )
+
+
+def destination(options: dict[str, Any], default: Path) -> Path | None:
+    """Where the command writes: --dst, in file form the guide's path, else nowhere."""
+    dst: Path | None = options["dst"]
+    return dst or (None if options["dataset"] else default)
+
+
+def in_words(counts: dict[str, int]) -> str:
+    """Counts as a person reads them: "12 passed, 3 rejected"."""
+    return ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "nothing to do"
+
+
+def say_reasons(run: Run, say: Callable[[str], object]) -> None:
+    """Say how often each reason stood against a sample × draw of the run."""
+    for reason, count in count_reasons(run).items():
+        say(f"  {count:>8,}  {Reason(reason).label}")
+
+
+def shown(path: Path) -> str:
+    """A path as a person would type it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def find_dataset(options: dict[str, Any]) -> Dataset:
+    """Return the dataset that the command is about; a file is imported first."""
+    if options["dataset"]:
+        dataset = Dataset.objects.filter(name=options["dataset"]).first()
+        if dataset is None:
+            known = ", ".join(Dataset.objects.values_list("name", flat=True)[:10])
+            raise InputError(f"There is no dataset {options['dataset']!r}; there are: {known}")
+        return dataset
+    return import_source(options["src"] or options["default_src"])
+
+
+def import_source(path: Path) -> Dataset:
+    """Import a file into the dataset named by its hash; what is there already stays as it is."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist.")
+    dataset = dataset_for_file(path)
+    with progress(None, f"Reading {path.name}") as bar:
+        import_file(
+            dataset=dataset,
+            path=path,
+            name=path.name,
+            on_progress=lambda file: bar.update(
+                file.rows_read, kept=file.rows_kept, refused=file.rows_refused
+            ),
+        )
+    return dataset
+
+
+def find_recipe(options: dict[str, Any], say: Callable[[str], object]) -> Recipe:
+    """Return the recipe that the command is about, changed by --teacher and --draws if given."""
+    content = _named_recipe(options["recipe"])
+    changes: dict[str, object] = {}
+    if options.get("teacher"):
+        canonical = canonical_name(options["teacher"])
+        if canonical.note:
+            say(canonical.note)
+        changes["name"] = canonical.name
+        if canonical.name != content.teacher.name:
+            changes["price"] = None
+    if options.get("draws"):
+        changes["draws"] = options["draws"]
+    if changes:
+        teacher = content.teacher.model_copy(update=changes)
+        content = RecipeContent.model_validate(
+            content.model_copy(update={"teacher": teacher}).model_dump()
+        )
+    return save_recipe(content=content)
+
+
+def _named_recipe(name: str | None) -> RecipeContent:
+    if name is None:
+        return default_recipe()
+    if Path(name).suffix in (".yaml", ".yml"):
+        try:
+            return load_recipe(Path(name).read_text("utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{name} cannot be read as a recipe: {error}") from error
+    name, _, version = name.partition("@")
+    rows = Recipe.objects.filter(name=name).order_by("-version")
+    row = (rows.filter(version=int(version)) if version.isdigit() else rows).first()
+    if row is None:
+        raise InputError(f"There is no recipe {name!r} {version and f'version {version}'}")
+    return row.content
+
+
+def start_or_continue(
+    *, dataset: Dataset, recipe: Recipe, kind: Run.Kind, options: dict[str, Any]
+) -> Run:
+    """Return a queued run: one that an earlier call left, or a new one.
+
+    In file form a finished run is continued too: the file's content has not changed.
+    """
+    budget = options.get("budget")
+    return continue_run(
+        dataset=dataset,
+        recipe=recipe,
+        kind=kind,
+        sample_limit=options.get("max_samples"),
+        budget_nano=None if budget is None else round(budget * NANO),
+        fresh=bool(options["dataset"]),
+    )
+
+
+def work_off(run: Run, *, label: str, faults: str = "none") -> Run:
+    """Take a run to its end in this process, with progress; return it as it ended.
+
+    Ctrl-C stops it in order: what is in flight is still stored. Raises CommandError if it failed.
+    """
+    with _teacher_of(run, faults) as url, progress(None, label) as bar, _interruptible(run) as stop:
+        while True:
+            state = run_step(
+                run.id, offline_url=url, on_pulse=lambda pulse: _show(run, bar.update, stop, pulse)
+            )
+            if state != Run.State.QUEUED:
+                break
+        run.refresh_from_db()
+        _show_counts(run, bar.update)
+    if state == "held":
+        raise CommandError(f"Run {run.id} is being worked on by another worker, or has ended.")
+    if run.state == Run.State.FAILED:
+        raise CommandError(f"Run {run.id} failed: {run.message}")
+    return run
+
+
+def _show(
+    run: Run, update: Callable[..., None], stop: Callable[[], bool], pulse: Pulse
+) -> None:
+    if stop():
+        request_stop(run_id=run.id)
+    _show_counts(run, update, in_flight=pulse["in_flight"], per_s=pulse["replies_per_s"])
+
+
+def _show_counts(run: Run, update: Callable[..., None], **fields: object) -> None:
+    counts = count_states(run)
+    done = sum(counts.values()) - counts.get(SampleDraw.State.PENDING, 0)
+    update(done, of=sum(counts.values()), **_without_pending(counts), **fields)
+
+
+def _without_pending(counts: dict[str, int]) -> dict[str, int]:
+    return {state: count for state, count in counts.items() if state != "pending"}
+
+
+@contextmanager
+def _interruptible(run: Run) -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a wish to stop, told by the function given; a second one ends."""
+    interrupted = False
+
+    def note(_number: int, _frame: object) -> None:
+        nonlocal interrupted
+        if interrupted:
+            raise KeyboardInterrupt
+        interrupted = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _teacher_of(run: Run, faults: str) -> Any:
+    """The offline teacher, for as long as the run needs one, else nothing; keys are looked up."""
+    content, plan = run.recipe.content, PLANS[run.kind]
+    names = [judge.teacher for judge in content.judges] if plan.judges else []
+    if plan.asks or plan.regenerates:
+        names.append(content.teacher.name)
+    for name in names:
+        resolve(name)
+    return offline_teacher(faults=faults) if any(map(is_offline, names)) else nullcontext()
