@@ -8,7 +8,8 @@ two splits already has no place: it is refused.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import islice
 
 from django.db import connection
 
@@ -29,15 +30,15 @@ def make_table(dataset: Dataset) -> None:
             "CREATE TEMPORARY TABLE import_group (name bytea PRIMARY KEY, group_key text)"
         )
     known = Sample.objects.filter(dataset=dataset).order_by("pk")
-    batch: dict[bytes, str] = {}
     rows = known.values_list("source_key", "text", "group_key").iterator(chunk_size=_BATCH)
-    for source_key, text, group_key in rows:
-        for name in _names(source_key, text):
-            batch.setdefault(name, group_key)
-        if len(batch) > _BATCH:
-            _remember(batch)
-            batch = {}
-    _remember(batch)
+    while batch := list(islice(rows, _BATCH)):
+        groups = {
+            name: group_key
+            for source_key, text, group_key in reversed(batch)
+            for name in _names(source_key, text)
+        }
+        before = _known(set(groups))
+        _remember({name: group for name, group in groups.items() if name not in before})
 
 
 def drop_table() -> None:
@@ -94,16 +95,17 @@ def _hash(kind: str, name: str) -> bytes:
 def _known(names: set[bytes]) -> dict[bytes, str]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT name, group_key FROM import_group WHERE name = ANY(%s)", [list(names)]
+            "SELECT name, group_key FROM import_group WHERE name = ANY(%b)", [list(names)]
         )
         return {bytes(name): group for name, group in cursor.fetchall()}
 
 
 def _remember(groups: dict[bytes, str]) -> None:
-    pairs: Sequence[list[object]] = (list(groups.keys()), list(groups.values()))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO import_group SELECT * FROM unnest(%s::bytea[], %s::text[]) "
-            "ON CONFLICT DO NOTHING",
-            pairs,
-        )
+    """Put in groups of names that are not known yet."""
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("COPY import_group FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(["bytea", "text"])
+        for row in groups.items():
+            copy.write_row(row)
