@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from distill.views import recipes
+from distill.views import completions, recipes, run_start, runs
 
 app_name = "distill"
 
 dataset_urls: list[URLPattern] = []
-run_urls: list[URLPattern] = []
-completion_urls: list[URLPattern] = []
+run_urls: list[URLPattern] = [
+    path("runs/", runs.runs, name="runs"),
+    path("runs/start/", run_start.start_run, name="start_run"),
+    path("runs/start/test/", run_start.test_teacher, name="test_teacher"),
+    path("runs/<int:run_id>/", runs.run, name="run"),
+    path("runs/<int:run_id>/stop/", runs.stop_run, name="stop_run"),
+    path("runs/<int:run_id>/resume/", runs.resume_run_view, name="resume_run"),
+]
+completion_urls: list[URLPattern] = [
+    path("completions/", completions.completions, name="completions"),
+    path("completions/<int:pk>/", completions.completion, name="completion"),
+    path("completions/download/", completions.download_completions, name="download_completions"),
+]
 export_urls: list[URLPattern] = []
 recipe_urls: list[URLPattern] = [
     path("recipes/", recipes.recipes, name="recipes"),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Count, Q, Sum
-from django.utils.dateparse import parse_datetime
 
+from distill.logic.plans import PLANS
 from distill.models import Purchase, Reply, Run, RunEvent, SampleDraw
 
 NUM_EVENTS = 200
@@ -23,13 +23,14 @@ class Progress:
     """Where a run's sample draws are, and what its worker last said."""
 
     by_state: dict[str, int]
-    failed: tuple[tuple[str, int], ...]
-    """Failed sample draws by kind, most frequent first."""
+    is_counting: bool
+    """Its sample draws are still being written down, so that `total` grows."""
     in_flight: int
     slots: int
     replies_per_s: float
     retries: int
-    waiting_until: datetime | None
+    waiting: int
+    """Requests that wait for their next try, or for another run's answer."""
     seconds_left: int | None
     """None while nobody can tell."""
     is_quiet: bool
@@ -44,11 +45,6 @@ class Progress:
         return self.by_state.get(_State.PENDING, 0)
 
     @property
-    def answered(self) -> int:
-        """Whatever has an answer, decided or not."""
-        return self.total - self.pending - self.num_failed
-
-    @property
     def num_failed(self) -> int:
         return self.by_state.get(_State.FAILED, 0)
 
@@ -61,9 +57,18 @@ class Progress:
         return self.by_state.get(_State.REJECTED, 0)
 
     @property
-    def done(self) -> int:
-        """Decided for good: passed, rejected or failed."""
-        return self.passed + self.rejected + self.num_failed
+    def finished(self) -> int:
+        """Whatever the run has nothing more to do for."""
+        return self.total - self.pending
+
+
+@dataclass(frozen=True, slots=True)
+class FailedKind:
+    """So many sample draws that failed in one way, and the last message that said so."""
+
+    kind: str
+    count: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +88,20 @@ class Account:
 
 
 def live_progress(run: Run, *, now: datetime) -> Progress:
-    """The fast part, in two queries: one index-only count, and the failures."""
+    """The fast part, in one index-only query."""
     by_state = count_states(run)
-    failed = run.sample_draws.filter(state=_State.FAILED).order_by().values_list("failure_kind")
-    pulse = run.pulse if run.state in (Run.State.RUNNING, Run.State.STOPPING) else {}
+    pulse = run.pulse if run.is_active else {}
     rate = float(pulse.get("replies_per_s") or 0)
     beat = run.heartbeat_at or run.started_at
     return Progress(
         by_state=by_state,
-        failed=tuple(failed.annotate(count=Count("pk")).order_by("-count", "failure_kind")),
+        is_counting=run.is_active and not run.is_populated,
         in_flight=int(pulse.get("in_flight") or 0),
         slots=int(pulse.get("slots") or 0),
         replies_per_s=rate,
         retries=int(pulse.get("retries") or 0),
-        waiting_until=parse_datetime(str(pulse.get("waiting_until") or "")),
-        seconds_left=_seconds_left(by_state.get(_State.PENDING, 0), rate),
+        waiting=int(pulse.get("waiting") or 0),
+        seconds_left=_seconds_left(by_state.get(_State.PENDING, 0), rate, run),
         is_quiet=run.state == Run.State.RUNNING and (not beat or now - beat > QUIET_AFTER),
     )
 
@@ -108,9 +112,19 @@ def count_states(run: Run) -> dict[str, int]:
     return dict(rows.annotate(count=Count("pk")))
 
 
+def list_failures(run: Run) -> list[FailedKind]:
+    """What failed for good, by kind, most frequent first, in two queries."""
+    failed = run.sample_draws.filter(state=_State.FAILED)
+    counts = failed.order_by().values_list("failure_kind").annotate(count=Count("pk"))
+    messages = failed.order_by("failure_kind", "-pk").distinct("failure_kind")
+    said = dict(messages.values_list("failure_kind", "failure_message"))
+    rows = [FailedKind(kind or "unknown", count, said[kind]) for kind, count in counts]
+    return sorted(rows, key=lambda row: (-row.count, row.kind))
+
+
 def last_events(run: Run) -> list[RunEvent]:
-    """The newest lines of the run's log, oldest first."""
-    return list(reversed(run.events.order_by("-id")[:NUM_EVENTS]))
+    """The last lines of the run's log, newest first."""
+    return list(run.events.order_by("-id")[:NUM_EVENTS])
 
 
 def run_account(run: Run, *, now: datetime) -> Account:
@@ -143,12 +157,10 @@ def _count_from_ledger(run: Run) -> int:
     return answered.exclude(completion__call__in=own).count()
 
 
-def _seconds_left(pending: int, rate: float) -> int | None:
-    if not pending:
-        return 0
-    return math.ceil(pending / rate) if rate > 0 else None
-
-
-def num_wanted(run: Run) -> int | None:
-    """How many sample draws a run that has just been made will take, None where all are."""
-    return None if run.sample_limit is None else run.sample_limit * run.recipe.content.num_draws
+def _seconds_left(pending: int, rate: float, run: Run) -> int | None:
+    """A sample draw needs a reply of the teacher and one of each judge, as the kind of run says."""
+    if not pending or rate <= 0 or not run.is_populated:
+        return None
+    plan = PLANS[run.kind]
+    judges = len(run.recipe.document["judges"]) if plan.judges else 0
+    return math.ceil(pending * max(1, plan.asks + judges) / rate)

@@ -49,7 +49,7 @@ class Loss:
 
     label: str
     count: int
-    filters: Mapping[str, str] | None = None
+    filters: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,21 +206,22 @@ def _lost_at(cell: Cell) -> str:
 
 
 def _losses(cells: list[Cell]) -> tuple[Loss, ...]:
-    losses: Counter[tuple[str, tuple[tuple[str, str], ...] | None]] = Counter()
+    losses: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
     for cell in cells:
         label, filters = _loss_of(cell)
-        losses[label, None if filters is None else tuple(filters.items())] += cell.count
+        losses[label, tuple(filters.items())] += cell.count
     return tuple(
-        Loss(label, count, None if filters is None else dict(filters))
+        Loss(label, count, dict(filters))
         for (label, filters), count in losses.most_common()
         if count
     )
 
 
-def _loss_of(cell: Cell) -> tuple[str, Mapping[str, str] | None]:
+def _loss_of(cell: Cell) -> tuple[str, Mapping[str, str]]:
     """The words for where these went, and the filters of their completions, if they have any."""
     if cell.state == _State.FAILED:
-        return f"failed: {cell.failure_kind.replace('_', ' ') or 'unknown'}", None
+        kind = cell.failure_kind.replace("_", " ") or "unknown"
+        return f"failed: {kind}", {"state": "failed"}
     if cell.state == _State.REJECTED:
         filters = {"state": "rejected"} | ({"reason": cell.reason} if cell.reason else {})
         return _reason_label(cell.reason, "rejected"), filters
@@ -232,8 +233,8 @@ def _loss_of(cell: Cell) -> tuple[str, Mapping[str, str] | None]:
     return _WAITING[_State(cell.state)]
 
 
-_WAITING: dict[SampleDraw.State, tuple[str, Mapping[str, str] | None]] = {
-    _State.PENDING: ("pending", None),
+_WAITING: dict[SampleDraw.State, tuple[str, Mapping[str, str]]] = {
+    _State.PENDING: ("pending", {"state": "pending"}),
     _State.ANSWERED: ("not filtered yet", {"state": "new"}),
     _State.FILTERED: ("not judged yet", {"state": "filtered"}),
     _State.PASSED: ("awaiting review", {"state": "passed", "label": "none"}),

@@ -1,0 +1,147 @@
+"""The page that starts a run: what would be asked, what it may cost, whether the teacher answers."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from distill import tasks
+from distill.forms.runs import StartRunForm
+from distill.http import AuthedRequest, render_partial, require_role
+from distill.logic.errors import DistillError, InputError
+from distill.models import Dataset, Recipe, Run
+from distill.queries.runs import Preview, known_teachers, models_of, preview_run, uses_standin
+from distill.services.recipes import save_recipe
+from distill.services.runs import create_run
+from distill.teachers.registry import TeacherCheck, check_teacher
+
+TEST_SECONDS = 15.0
+
+
+@require_role("operator")
+@require_http_methods(["GET", "HEAD", "POST"])
+def start_run(request: AuthedRequest) -> HttpResponse:
+    """Choose and look (`action=preview` changes nothing), then start."""
+    if request.method != "POST":
+        return _page(request, StartRunForm(_suggestion(request)))
+    form = StartRunForm(request.POST)
+    if request.POST.get("action") == "preview":
+        return _page(request, form)
+    if form.is_valid() and (run := _start(request, form)):
+        return redirect("distill:run", run.pk)
+    return _page(request, form, status=422)
+
+
+@require_role("operator")
+@never_cache
+@require_POST
+def test_teacher(request: AuthedRequest) -> HttpResponse:
+    """Ask teacher and judges one tiny question each, and show what came of it."""
+    form = StartRunForm(request.POST)
+    if not form.is_complete:
+        return _page(request, form, status=422)
+    names = models_of(form.content.model_dump(mode="json"))
+    return _page(request, form, checks=[_check(name) for name in names])
+
+
+def _check(name: str) -> TeacherCheck:
+    url = f"http://127.0.0.1:{settings.OFFLINE_TEACHER_PORT}/v1"
+    return check_teacher(name, offline_url=url, timeout=TEST_SECONDS)
+
+
+def _suggestion(request: AuthedRequest) -> dict[str, object]:
+    """What the address asks for, else the newest dataset with the newest recipe."""
+    dataset = Dataset.objects.order_by("-pk").values_list("pk", flat=True).first()
+    recipe = Recipe.objects.order_by("-pk").values_list("pk", flat=True).first()
+    suggestion = {"dataset": dataset, "recipe": recipe, "kind": Run.Kind.PIPELINE.value}
+    return suggestion | {name: value for name, value in request.GET.items() if value}
+
+
+def _start(request: AuthedRequest, form: StartRunForm) -> Run | None:
+    """Save the recipe if it was changed, make the run, enqueue it. None: the form says why not."""
+    chosen: Recipe = form.cleaned_data["recipe"]
+    try:
+        _refuse_second(form)
+        recipe = save_recipe(content=form.content, user=request.user)
+        run = create_run(
+            dataset=form.cleaned_data["dataset"],
+            recipe=recipe,
+            kind=form.cleaned_data["kind"],
+            sample_limit=form.cleaned_data["sample_limit"],
+            budget_nano=form.budget_nano,
+            user=request.user,
+        )
+    except DistillError as error:
+        form.add_error(None, str(error))
+        return None
+    tasks.enqueue_run(run.pk)
+    messages.success(request, _what_was_started(form, run, is_changed=recipe != chosen))
+    return run
+
+
+def _refuse_second(form: StartRunForm) -> None:
+    """A second click must not start a second run that does the same."""
+    same = Run.objects.filter(
+        dataset=form.cleaned_data["dataset"],
+        recipe__name=form.content.name,
+        kind=form.cleaned_data["kind"],
+        state__in=Run.ACTIVE,
+    )
+    for run in same.select_related("recipe"):
+        if run.recipe.content == form.content:
+            raise InputError(
+                f"Run {run.pk} is doing exactly this already: wait for it, or stop it first."
+            )
+
+
+def _what_was_started(form: StartRunForm, run: Run, *, is_changed: bool) -> str:
+    notes = f"Run {run.pk} is queued."
+    if is_changed:
+        notes += f" What you changed was saved as {run.recipe}."
+    return f"{notes} {form.note}." if form.note else notes
+
+
+def _page(
+    request: AuthedRequest,
+    form: StartRunForm,
+    *,
+    checks: list[TeacherCheck] | None = None,
+    status: int | None = None,
+) -> HttpResponse:
+    preview, problem = _preview(form)
+    context = {
+        "form": form,
+        "checks": checks,
+        "preview": preview,
+        "problem": problem,
+        "teachers": known_teachers(),
+        "has_dataset": Dataset.objects.exists(),
+        "has_recipe": Recipe.objects.exists(),
+        "is_standin": form.is_complete and uses_standin(form.content.model_dump(mode="json")),
+    }
+    return render_partial(
+        request,
+        "distill/run_start.html",
+        context,
+        partial=("run-preview", "teacher-check"),
+        status=status,
+    )
+
+
+def _preview(form: StartRunForm) -> tuple[Preview | None, str]:
+    if not form.is_complete:
+        return None, ""
+    try:
+        preview = preview_run(
+            dataset=form.cleaned_data["dataset"],
+            recipe=form.content,
+            kind=form.cleaned_data["kind"],
+            sample_limit=form.cleaned_data["sample_limit"],
+        )
+    except InputError as error:
+        return None, str(error)
+    return preview, ""
