@@ -81,7 +81,7 @@ def _too_low(name: str, value: float | None, minimum: float) -> Evidence | None:
 def _distinct(value: float, minimum: float) -> str:
     """Both numbers with as many digits as it takes to tell them apart (0.7997, never 0.80)."""
     digits = next(n for n in range(2, 12) if f"{value:.{n}f}" != f"{minimum:.{n}f}")
-    return f"{value:.{digits}f} is below {minimum:.{max(digits - 1, 2)}f}"
+    return f"{value:.{digits}f} is below {minimum:.{digits}f}"
 
 
 def _safety_flags(scores: Sequence[Scores]) -> list[Evidence]:

@@ -67,8 +67,12 @@ class _Dumper(yaml.SafeDumper):
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     """Long texts as blocks that people can read, where YAML gives them back unchanged."""
     lines = text.split("\n")
-    is_block = len(lines) > 1 and all(line.isprintable() for line in lines)
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if is_block else None)
+    style = None
+    if not all(line.isprintable() for line in lines):
+        style = '"'  # the other styles take U+0085 for a line break
+    elif len(lines) > 1:
+        style = "|"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 def _represent_list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.SequenceNode:

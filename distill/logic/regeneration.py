@@ -44,8 +44,9 @@ def stricter_messages(
         task.rstrip("\n"),
         "An earlier answer to this task was rejected:",
         block("rejected_answer", answer),
-        "Reasons:\n" + "\n".join(_reason_line(finding) for finding in evidence),
     ]
+    if evidence:
+        parts.append("Reasons:\n" + "\n".join(map(_reason_line, evidence)))
     if notes.strip():
         parts.append(f"A reviewer's notes:\n{neutralise(notes.strip())}")
     parts += [instruction.strip(), reply_line]

@@ -12,7 +12,7 @@ class RetryPolicy(Document):
     """How often and how patiently a request is sent again.
 
     `max_attempts` counts sendings, the first included. Waiting for a rate limit uses up none of
-    them, but ends after `max_wait_seconds` in all.
+    them, but ends after `max_wait_seconds` in all; no single wait may be longer than that either.
     """
 
     max_attempts: Annotated[int, between(1, 20)] = 5
@@ -42,11 +42,14 @@ def next_delay(
         return None
     backoff = jitter * _ceiling(policy, failures)
     delay = backoff if retry_after is None else max(retry_after, 0.0) + jitter * policy.base_seconds
-    if kind is not FailureKind.RATE_LIMITED:
-        return None if failures >= policy.max_attempts else delay
-    if waited_seconds is None:
-        waited_seconds = sum(_ceiling(policy, earlier) for earlier in range(1, failures))
-    return None if waited_seconds + delay > policy.max_wait_seconds else delay
+    waited = 0.0
+    if kind is FailureKind.RATE_LIMITED:
+        assumed = sum(_ceiling(policy, earlier) for earlier in range(1, failures))
+        waited = assumed if waited_seconds is None else waited_seconds
+    elif failures >= policy.max_attempts:
+        return None
+    # A NaN from a header is not <= either.
+    return delay if waited + delay <= policy.max_wait_seconds else None
 
 
 def _ceiling(policy: RetryPolicy, failures: int) -> float:

@@ -29,7 +29,7 @@ _PLACEHOLDER = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
 # `\text{moles}` and `x_{max}` are LaTeX, `{context}` is a placeholder that nobody would fill.
 _LOOKS_LIKE_PLACEHOLDER = re.compile(r"(?<![\\\w^}])\{([a-z][a-z_]+)\}")
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_STEP_NUMBER = re.compile(r"\s*(?:step\s+)?\d{1,3}\s*[.):]\s+", re.IGNORECASE)
+_STEP_NUMBER = re.compile(r"\A(?:step\s+)?\d{1,3}\s*[.):]\s+", re.IGNORECASE)
 
 
 class Template(Document):

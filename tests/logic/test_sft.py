@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distill.logic.reasons import Reason
+from distill.logic.sft import SFT_SCHEMA, sft_bytes, sft_row
+from distill.logic.types import Message, Scores
+
+MESSAGES = (
+    Message("system", "Be exact."),
+    Message("user", "Why?"),
+    Message("assistant", "1. Mix\n2. Wash → dry\u2028é"),
+)
+
+
+def row(**change):
+    values = {
+        "messages": MESSAGES,
+        "completion_id": "c1",
+        "parent_id": None,
+        "sample_id": "s1",
+        "source_id": "d1",
+        "domain": "biology",
+        "template_name": "pair",
+        "split": "train",
+        "teacher": "offline:extractive",
+        "model": "extractive",
+        "attempt": 1,
+        "finish_reason": "stop",
+        "prompt_tokens": 10,
+        "completion_tokens": None,
+        "judge_scores": [Scores("F", {"plausibility": 1, "grounding": 0.5})],
+        "mean_score": 0.75,
+        "gate_reasons": [Reason.SAFETY],
+        "decision": "accept",
+        "recipe_hash": "ab" * 32,
+    }
+    return sft_row(**{**values, **change})
+
+
+def from_parquet(rows):
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=SFT_SCHEMA), file)
+    return pq.read_table(io.BytesIO(file.getvalue()))
+
+
+def test_messages_come_first_with_nothing_but_role_and_content():
+    found = row()
+    assert next(iter(found)) == "messages"
+    assert [list(message) for message in found["messages"]] == [["role", "content"]] * 3
+
+
+def test_fields_and_schema_are_the_same_in_the_same_order():
+    assert list(row()) == SFT_SCHEMA.names
+
+
+@given(st.text(), st.none() | st.text(), st.none() | st.floats(0, 1))
+def test_both_forms_hold_the_same(text, maybe, score):
+    rows = [
+        row(
+            messages=(Message("user", text), Message("assistant", text)),
+            parent_id=maybe,
+            mean_score=score,
+            judge_scores=[],
+        ),
+        row(decision=maybe, domain=text),
+    ]
+    assert from_parquet(rows).to_pylist() == [json.loads(sft_bytes(value)) for value in rows]
+
+
+def test_a_column_without_a_value_keeps_its_type():
+    assert from_parquet([row(mean_score=None)]).schema == SFT_SCHEMA
+
+
+def test_a_row_is_one_line_that_keeps_newlines_and_letters():
+    line = sft_bytes(row())
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"}\n")
+    assert "→".encode() in line
+    assert json.loads(line)["messages"][2]["content"] == MESSAGES[2].content
+    assert sft_bytes(row()) == line
+
+
+def test_the_system_message_can_be_left_out_without_changing_the_prompts_id():
+    short = row(include_system=False)
+    assert [message["role"] for message in short["messages"]] == ["user", "assistant"]
+    assert short["prompt_id"] == row()["prompt_id"]
+
+
+def test_the_prompts_id_depends_on_the_prompt_alone():
+    other_answer = row(messages=(*MESSAGES[:2], Message("assistant", "No.")))
+    other_prompt = row(messages=(MESSAGES[0], Message("user", "How?"), MESSAGES[2]))
+    assert other_answer["prompt_id"] == row()["prompt_id"] != other_prompt["prompt_id"]
+
+
+def test_scores_are_flat_and_reasons_are_codes():
+    assert row()["judge_scores"] == [
+        {"judge": "F", "dimension": "plausibility", "score": 1.0},
+        {"judge": "F", "dimension": "grounding", "score": 0.5},
+    ]
+    assert row()["gate_reasons"] == ["safety"]
