@@ -106,7 +106,10 @@ async def _supervise(
     stopping = asyncio.Event()
     stop_file = env.data_dir / "run" / "stopping"
     stop_file.unlink(missing_ok=True)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)  # started by nohup
+    for number in numbers:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     logs = env.data_dir / "logs"
     family = children.make_children(entries, root=root, logs=logs, environment=environment)
