@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,10 +81,8 @@ def test_a_recipe_survives_yaml(recipe):
 
 @given(st.text())
 def test_no_text_makes_loading_raise_anything_but_input_error(text):
-    try:
+    with contextlib.suppress(InputError):
         load_recipe(text)
-    except InputError as error:
-        assert str(error)
 
 
 def test_the_empty_document_is_the_default_recipe():
