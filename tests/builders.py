@@ -25,6 +25,8 @@ from distill.models import (
     Verdict,
 )
 from distill.services.recipes import save_recipe
+from review.models import Queue
+from review.services.fill import fill_queue
 
 PASSWORD = "correct horse battery staple"
 
@@ -213,3 +215,13 @@ def make_label(
         reasons=list(reasons),
     )
     return Label.objects.create(completion=completion, outcome=outcome, decision=decision)
+
+
+def make_queue(num_completions: int = 3, *, required_reviews: int = 1) -> Queue:
+    """A queue, filled, over a new dataset with so many completions that passed the gate."""
+    dataset = make_dataset()
+    queue = Queue.objects.create(dataset=dataset, required_reviews=required_reviews)
+    for _ in range(num_completions):
+        make_completion(dataset=dataset)
+    fill_queue(dataset_id=dataset.pk)
+    return queue

@@ -1,0 +1,30 @@
+"""What a person has decided in a queue."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.db.models import Exists, OuterRef, QuerySet
+
+from distill.models import Decision
+from review.models import Slot
+
+KINDS = (Decision.Kind.ACCEPT, Decision.Kind.REJECT, Decision.Kind.SKIP)
+
+
+def my_decisions(*, queue_id: int, reviewer: User) -> QuerySet[Decision]:
+    """The person's decisions in this queue, the newest first, those taken back among them."""
+    in_queue = Slot.objects.filter(queue=queue_id, completion=OuterRef("completion"))
+    return Decision.objects.filter(Exists(in_queue), reviewer=reviewer, kind__in=KINDS).order_by(
+        "-id"
+    )
+
+
+def standing_decisions(*, queue_id: int, reviewer: User) -> QuerySet[Decision]:
+    """Those that have not been taken back."""
+    return my_decisions(queue_id=queue_id, reviewer=reviewer).filter(undone_by=None)
+
+
+def last_decisions(*, queue_id: int, reviewer: User, count: int = 10) -> list[Decision]:
+    """The last ones that stand, with what the card's history shows: title, judges' scores."""
+    standing = standing_decisions(queue_id=queue_id, reviewer=reviewer)
+    return list(standing.select_related("completion__sample", "completion__state_row")[:count])

@@ -1,0 +1,87 @@
+"""What the review screen shows one person at one moment."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from django.contrib.auth.models import User
+
+from distill.models import Decision
+from review.logic.leases import seconds_left
+from review.logic.panes import Pane, panes
+from review.models import Queue, Slot
+from review.queries.counts import SlotCounts, my_decisions_since, next_free_at, slot_counts
+from review.queries.history import last_decisions
+from review.queries.slots import card_slot, claimable_slots
+
+EmptyKind = Literal["nothing_passed", "ready", "left_to_others", "all_leased", "all_done"]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One completion to decide. `decision_key` makes a repeated sending harmless."""
+
+    slot: Slot
+    panes: list[Pane]
+    seconds_left: int
+    is_stand_in: bool
+    decision_key: uuid.UUID = field(default_factory=uuid.uuid4)
+
+
+@dataclass(frozen=True, slots=True)
+class Emptiness:
+    """Why there is no card, and when the next may be free."""
+
+    kind: EmptyKind
+    seconds_to_next: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A card or a reason for its absence, how far the queue is, and one's last decisions."""
+
+    queue: Queue
+    card: Card | None
+    emptiness: Emptiness | None
+    counts: SlotCounts
+    num_today: int
+    history: list[Decision]
+    undo_key: uuid.UUID = field(default_factory=uuid.uuid4)
+
+
+def review_screen(*, queue: Queue, reviewer: User, now: datetime, midnight: datetime) -> Screen:
+    """Read all that the screen shows; changes nothing and claims nothing."""
+    counts = slot_counts([queue.pk])[queue.pk]
+    slot = card_slot(queue_id=queue.pk, reviewer=reviewer)
+    return Screen(
+        queue=queue,
+        card=_card(slot, now) if slot else None,
+        emptiness=None if slot else _emptiness(queue, reviewer, counts, now),
+        counts=counts,
+        num_today=my_decisions_since(since=midnight, reviewer=reviewer),
+        history=last_decisions(queue_id=queue.pk, reviewer=reviewer),
+    )
+
+
+def _card(slot: Slot, now: datetime) -> Card:
+    completion = slot.completion
+    return Card(
+        slot=slot,
+        panes=panes(completion.fields, text=completion.text),
+        seconds_left=seconds_left(until=slot.lease_until, now=now),
+        is_stand_in=completion.teacher.startswith("offline:"),
+    )
+
+
+def _emptiness(queue: Queue, reviewer: User, counts: SlotCounts, now: datetime) -> Emptiness:
+    if claimable_slots(queue_id=queue.pk, reviewer=reviewer).exists():
+        return Emptiness("ready")
+    if counts.claimed:
+        wait = seconds_left(until=next_free_at(queue_id=queue.pk), now=now)
+        return Emptiness("all_leased", wait) if wait else Emptiness("ready")
+    if counts.open:
+        return Emptiness("left_to_others")
+    return Emptiness("all_done" if counts.done else "nothing_passed")

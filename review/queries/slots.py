@@ -1,0 +1,49 @@
+"""Which slots a person holds, and which they may be given."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from distill.models import CompletionState, Decision
+from review.models import Slot
+
+CARD_RELATIONS = (
+    "queue__dataset",
+    "completion__state_row",
+    "completion__sample",
+    "completion__parent__state_row",
+)
+
+
+def claimable_slots(*, queue_id: int, reviewer: User) -> QuerySet[Slot]:
+    """Open slots in the order in which this person is given them, straight from their index.
+
+    Never a completion that the person has decided, skipped or holds, never one that a later
+    attempt has replaced; of several open slots of a completion the first, so that a claim of
+    several slots gives several completions.
+    """
+    same_completion = Q(completion=OuterRef("completion"))
+    open_slots = Slot.objects.filter(queue=queue_id, state=Slot.State.OPEN)
+    mine = Slot.objects.filter(same_completion, reviewer=reviewer)
+    earlier = open_slots.filter(same_completion, number__lt=OuterRef("number"))
+    decided = Decision.objects.filter(same_completion, reviewer=reviewer, undone_by=None).exclude(
+        kind=Decision.Kind.UNDO
+    )
+    current = CompletionState.objects.filter(same_completion, is_open=True)
+    return open_slots.filter(
+        ~Exists(mine), ~Exists(earlier), ~Exists(decided), Exists(current)
+    ).order_by(F("priority").desc(), "id")
+
+
+def held_slots(*, queue_id: int, reviewer: User) -> QuerySet[Slot]:
+    """What the person holds in this queue, the latest lease first: that card is on screen."""
+    return Slot.objects.filter(
+        queue=queue_id, reviewer=reviewer, state=Slot.State.CLAIMED
+    ).order_by("-lease_until", "id")
+
+
+def card_slot(*, queue_id: int, reviewer: User) -> Slot | None:
+    """The slot whose card is on screen, with all that the card shows."""
+    held = held_slots(queue_id=queue_id, reviewer=reviewer)
+    return held.select_related(*CARD_RELATIONS).first()

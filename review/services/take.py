@@ -1,0 +1,36 @@
+"""Put a card before a reviewer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.contrib.auth.models import User
+
+from review.logic.leases import LEASE
+from review.models import Queue, Slot
+from review.queries.slots import held_slots
+from review.services.claim import claim_next
+from review.services.fill import fill_queue
+
+
+def take_card(*, queue_id: int, reviewer: User, now: datetime) -> bool:
+    """Give the reviewer a card: the one held already, with a fresh lease, else the next one.
+
+    When nothing is left, completions that passed the gate since then are looked for once.
+    """
+    if _renew(queue_id, reviewer, now) or claim_next(queue_id=queue_id, reviewer=reviewer, now=now):
+        return True
+    dataset_id = Queue.objects.values_list("dataset_id", flat=True).get(pk=queue_id)
+    if not fill_queue(dataset_id=dataset_id):
+        return False
+    return bool(claim_next(queue_id=queue_id, reviewer=reviewer, now=now))
+
+
+def _renew(queue_id: int, reviewer: User, now: datetime) -> bool:
+    held = held_slots(queue_id=queue_id, reviewer=reviewer).first()
+    if held is None:
+        return False
+    still_held = Slot.objects.filter(
+        pk=held.pk, state=Slot.State.CLAIMED, lease_token=held.lease_token
+    )
+    return still_held.update(lease_until=now + LEASE) == 1
