@@ -152,8 +152,9 @@ def test_several_draws_are_several_completions(url: str) -> None:
 def test_equal_requests_of_two_samples_are_asked_once(url: str) -> None:
     dataset = make_dataset()
     for _ in range(3):
-        make_sample(dataset, text="Nitrate rose by 40 % in drained plots. Controls stayed flat.",
-                    title="")
+        make_sample(
+            dataset, text="Nitrate rose by 40 % in drained plots. Controls stayed flat.", title=""
+        )
     run = create_run(dataset=dataset, recipe=make_recipe(), kind=Run.Kind.GENERATE)
     run_step(run.id, offline_url=url)
     assert counts_of(run) == {"answered": 3}
