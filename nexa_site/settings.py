@@ -121,6 +121,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "distill.http.HtmxLoginRedirectMiddleware",
 ]
 ROOT_URLCONF = "nexa_site.urls"
 WSGI_APPLICATION = "nexa_site.wsgi.application"

@@ -14,9 +14,14 @@ from nexa_site import views
 APPS = [name for name in ("distill", "review", "training") if find_spec(f"{name}.urls")]
 
 urlpatterns = [
+    path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
     path("login/", auth_views.LoginView.as_view(), name="login"),
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("password/", auth_views.PasswordChangeView.as_view(), name="password_change"),
+    path(
+        "password/done/", auth_views.PasswordChangeDoneView.as_view(), name="password_change_done"
+    ),
     path("admin/", admin.site.urls),
     *(path("", include(f"{name}.urls")) for name in APPS),
 ]
