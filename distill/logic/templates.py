@@ -182,7 +182,7 @@ def _cut_off(finish_reason: str) -> tuple[Evidence, ...]:
 
 
 def _not_json(text: str) -> str:
-    begin = " ".join(text[:200].split())[:60]
+    begin = " ".join(_tidy(text[:200]).split())[:60]
     return f"no JSON object; the reply begins: {begin}" if begin else "the reply is blank"
 
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from distill.logic.errors import InputError
+from distill.logic.gate import GateConfig
 from distill.logic.prices import FREE, TokenPrice
 from distill.logic.recipe import (
     ExportConfig,
-    GateConfig,
     JudgeConfig,
     Recipe,
     TeacherConfig,
@@ -115,7 +115,7 @@ def test_any_change_changes_the_hash():
 
 
 def test_the_order_of_templates_does_not_change_the_hash():
-    backwards = {name: SHIPPED[name] for name in reversed(SHIPPED)}
+    backwards = {name: SHIPPED[name] for name in reversed(list(SHIPPED))}
     assert recipe_hash(Recipe(templates=backwards)) == recipe_hash(Recipe())
 
 

@@ -74,6 +74,7 @@ def test_a_batch_gives_what_each_text_gives_alone(batch):
 @given(texts)
 def test_offsets_lie_inside_the_text_and_say_what_is_quoted(text):
     for finding in apply_rules([text], CONFIG)[0]:
+        assert "\0" not in finding.detail
         if finding.start is None:
             assert finding.end is None
         else:

@@ -39,6 +39,7 @@ def test_the_length_can_be_set():
     [
         ("The é\ufffd value", "\ufffd"),
         ("a\x07b", "\x07"),
+        ("a\0b", "\0"),
         ("Given {context}, propose", "{context}"),
         ("{user_prompt}", "{user_prompt}"),
         ("Use {{ dose }} of it", "{{ dose }}"),

@@ -212,6 +212,7 @@ def test_a_reply_that_was_cut_off_is_truncated_whatever_else_is_found(finish_rea
 
 def test_a_nul_becomes_a_replacement_character():
     assert parse_reply(HYPOTHESIS, "a\0b").fields == {"hypothesis": "a\ufffdb"}
+    assert parse_reply(PAIR, "a\0b").evidence[0].detail.endswith("begins: a\ufffdb")
 
 
 # --- what is shown ---------------------------------------------------------------------------

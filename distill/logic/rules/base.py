@@ -112,8 +112,8 @@ def first_matches(texts: pl.Series, pattern: str) -> list[tuple[int, int, str]]:
 
 
 def excerpt(match: str) -> str:
-    """A match on one line, short enough for a reason."""
-    line = " ".join(match.split())
+    """A match on one line, short enough for a reason, without the NUL that no database stores."""
+    line = " ".join(match.replace("\0", "\ufffd").split())
     return line if len(line) <= 60 else f"{line[:59]}…"
 
 
