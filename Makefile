@@ -80,12 +80,14 @@ venv:
 	  rm -rf .venv && $(PYTHON) -m venv .venv && echo "$(CURDIR)" > .venv/made-in; }
 
 comma := ,
+# What an install depends on: the linters' settings that follow in pyproject.toml do not matter.
+PINS := { sed '/^\[tool\.ruff\]/,$$d' pyproject.toml; cat requirements.lock; }
 # Installs the extras unless these very pins were installed with them before.
 define install_extras
-cat pyproject.toml requirements.lock | cmp -s - .venv/installed-$(1)$(2) || { \
+$(PINS) | cmp -s - .venv/installed-$(1)$(2) || { \
   echo "Installing Python packages ($(1)$(if $(2),$(comma)$(2))); the first time takes some minutes."; \
   { [ -z "$(TORCH_INDEX_URL)" ] || $(PIP) --index-url "$(TORCH_INDEX_URL)" torch; } \
   && $(PIP) -e ".[$(1)$(if $(2),$(comma)$(2))]" \
   && for extras in $(1) $(1)$(2); do \
-    cat pyproject.toml requirements.lock > .venv/installed-$$extras; done; }
+    $(PINS) > .venv/installed-$$extras; done; }
 endef
