@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django_q.models import Schedule
 from django_q.tasks import async_task
 
-from distill.models import Run
+from distill.models import Dataset, Run
+from distill.services.export import export_dataset
 from distill.services.runs import stale_runs
 from distill.services.step import run_step
 
@@ -39,6 +41,19 @@ def enqueue_stale_runs() -> None:
     """Enqueue every active run that no worker holds: its step was lost, or never enqueued."""
     for run_id in stale_runs():
         enqueue_run(run_id)
+
+
+def enqueue_export(dataset_id: int, policy: str, user_id: int | None = None) -> None:
+    """Let a worker write an export."""
+    enqueue(run_export, dataset_id, policy, user_id)
+
+
+def run_export(dataset_id: int, policy: str, user_id: int | None = None) -> None:
+    """Write an export of the dataset; the same rows again change nothing."""
+    dataset = Dataset.objects.filter(pk=dataset_id).first()
+    if dataset is not None:
+        user = User.objects.filter(pk=user_id or 0).first()
+        export_dataset(dataset=dataset, policy=policy, user=user)
 
 
 def schedule_reaper() -> None:

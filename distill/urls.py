@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from distill.views import completions, recipes, run_start, runs
+from distill.views import completions, exports, recipes, run_start, runs
 
 app_name = "distill"
 
@@ -22,7 +22,15 @@ completion_urls: list[URLPattern] = [
     path("completions/<int:pk>/", completions.completion, name="completion"),
     path("completions/download/", completions.download_completions, name="download_completions"),
 ]
-export_urls: list[URLPattern] = []
+export_urls: list[URLPattern] = [
+    path("exports/", exports.exports, name="exports"),
+    path("exports/<int:pk>/", exports.export, name="export"),
+    path(
+        "exports/<int:pk>/files/<path:name>",
+        exports.download_export_file,
+        name="download_export_file",
+    ),
+]
 recipe_urls: list[URLPattern] = [
     path("recipes/", recipes.recipes, name="recipes"),
     path("recipes/new/", recipes.new_recipe, name="new_recipe"),

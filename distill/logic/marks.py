@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ def split_marks(text: str, marks: Iterable[Mark]) -> tuple[Piece, ...]:
     edges = sorted({0, len(text), *(edge for mark in inside for edge in (mark.start, mark.end))})
     return tuple(
         Piece(text[start:end], _notes(inside, start, end))
-        for start, end in zip(edges, edges[1:], strict=False)
+        for start, end in itertools.pairwise(edges)
     )
 
 

@@ -1,0 +1,203 @@
+"""Looking for completions: what may be asked for, and a page of what was found.
+
+What it costs. Dataset, run, state, label and reason are found by an index, however many
+completions there are. Domain, template, teacher, attempt, stage and text are looked at one
+completion after the other, newest first, so a rare value would cost as much as there are
+completions: a page looks at `WINDOW` of them at most, and says where the next page goes on. A text
+is compared without regard to case, and only within one dataset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Left
+
+from distill.logic.reasons import Reason, Stage
+from distill.models import Completion, CompletionState, Dataset, Label, SampleDraw
+
+PAGE_SIZE = 50
+WINDOW = 20_000
+MAX_COUNTED = 1_000
+_EXCERPT_LENGTH = 400
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionFilter:
+    """What is asked for; everything left empty matches. A text needs a dataset."""
+
+    dataset: Dataset | None = None
+    run_id: int | None = None
+    state: str = ""
+    label: str = ""
+    """ "accepted", "rejected", or "none": nobody has decided it."""
+    reason: str = ""
+    stage: str = ""
+    domain: str = ""
+    template: str = ""
+    attempt: int | None = None
+    teacher: str = ""
+    text: str = ""
+
+    @property
+    def walks(self) -> bool:
+        """Whether completions have to be looked at one after the other."""
+        wanted = (self.stage, self.domain, self.template, self.attempt, self.teacher, self.text)
+        return any(wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRow:
+    """One completion as a list shows it."""
+
+    state: CompletionState
+    excerpt: str
+
+    @property
+    def completion(self) -> Completion:
+        return self.state.completion
+
+    @property
+    def label(self) -> Label | None:
+        return getattr(self.completion, "label", None)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionPage:
+    """Found completions, newest first; `is_cut` says that `WINDOW` of them were looked at."""
+
+    rows: list[CompletionRow]
+    next: int | None
+    is_first: bool
+    is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnansweredPage:
+    """Sample draws of a run that have no completion, oldest first."""
+
+    rows: list[SampleDraw] = field(default_factory=list)
+    next: int | None = None
+    is_first: bool = True
+
+
+def find_completions(wanted: CompletionFilter, *, after: int | None = None) -> CompletionPage:
+    """A page of completions, newest first, in two queries at most."""
+    found, floor = _window(wanted, after)
+    shown = (
+        found.select_related("completion__sample", "completion__label", "dataset")
+        .annotate(beginning=Left("completion__text", Value(_EXCERPT_LENGTH)))
+        .defer("completion__text", "completion__sample__text", "completion__sample__metadata")
+    )
+    states = list(shown.order_by("-pk")[: PAGE_SIZE + 1])
+    has_more = len(states) > PAGE_SIZE
+    rows = [_row(state) for state in states[:PAGE_SIZE]]
+    is_cut = not has_more and floor is not None
+    return CompletionPage(
+        rows=rows,
+        next=states[PAGE_SIZE - 1].pk if has_more else floor + 1 if floor is not None else None,
+        is_first=after is None,
+        is_cut=is_cut,
+    )
+
+
+def count_completions(wanted: CompletionFilter) -> int | None:
+    """How many there are, `MAX_COUNTED + 1` standing for more; None where counting would walk."""
+    if wanted.walks:
+        return None
+    return _indexed(wanted).order_by()[: MAX_COUNTED + 1].count()
+
+
+def each_completion(wanted: CompletionFilter) -> Iterator[CompletionState]:
+    """Every completion that matches, newest first, in batches and flat memory."""
+    found = _walked(_indexed(wanted), wanted).select_related(
+        "completion__sample", "completion__label__decision", "completion__parent", "dataset"
+    )
+    after: int | None = None
+    while True:
+        below = found if after is None else found.filter(pk__lt=after)
+        batch = list(below.order_by("-pk")[:_BATCH])
+        yield from batch
+        if len(batch) < _BATCH:
+            return
+        after = batch[-1].pk
+
+
+def find_unanswered(*, run_id: int, state: str, after: int | None = None) -> UnansweredPage:
+    """A run's sample draws in a state that has no completion: pending or failed."""
+    found = SampleDraw.objects.filter(run=run_id, state=state, pk__gt=after or 0)
+    shown = found.select_related("sample").defer("sample__text", "sample__metadata")
+    rows = list(shown.order_by("pk")[: PAGE_SIZE + 1])
+    has_more = len(rows) > PAGE_SIZE
+    return UnansweredPage(
+        rows=rows[:PAGE_SIZE],
+        next=rows[PAGE_SIZE - 1].pk if has_more else None,
+        is_first=after is None,
+    )
+
+
+def _window(
+    wanted: CompletionFilter, after: int | None
+) -> tuple[QuerySet[CompletionState], int | None]:
+    """What may stand on the page, and the first completion that was not looked at any more."""
+    base = _indexed(wanted)
+    if after is not None:
+        base = base.filter(pk__lt=after)
+    if not wanted.walks:
+        return base, None
+    beyond = base.order_by("-pk").values_list("pk", flat=True)[WINDOW : WINDOW + 1]
+    floor = next(iter(beyond), None)
+    if floor is not None:
+        base = base.filter(pk__gt=floor)
+    return _walked(base, wanted), floor
+
+
+def _indexed(wanted: CompletionFilter) -> QuerySet[CompletionState]:
+    states = CompletionState.objects.all()
+    if wanted.dataset is not None:
+        states = states.filter(dataset=wanted.dataset)
+    if wanted.run_id is not None:
+        draws = SampleDraw.objects.filter(run=wanted.run_id, completion__isnull=False)
+        states = states.filter(pk__in=draws.values("completion"))
+    if wanted.state:
+        states = states.filter(state=wanted.state)
+    if wanted.label == "none":
+        states = states.filter(completion__label__isnull=True)
+    elif wanted.label:
+        states = states.filter(completion__label__outcome=wanted.label)
+    return _with_reason(states, wanted.reason) if wanted.reason else states
+
+
+def _with_reason(states: QuerySet[CompletionState], reason: str) -> QuerySet[CompletionState]:
+    """A machine's reasons stand in the state, a person's in the decision that the label is from."""
+    if Reason(reason).stage == Stage.REVIEW:
+        return states.filter(completion__label__decision__reasons__contains=[reason])
+    return states.filter(reasons__contains=[reason])
+
+
+def _walked(
+    states: QuerySet[CompletionState], wanted: CompletionFilter
+) -> QuerySet[CompletionState]:
+    if wanted.stage == Stage.REVIEW:
+        states = states.filter(completion__label__outcome=Label.Outcome.REJECTED)
+    elif wanted.stage:
+        states = states.filter(verdict__stage=wanted.stage)
+    exact: Mapping[str, object] = {
+        "completion__sample__domain__iexact": wanted.domain,
+        "completion__template_name": wanted.template,
+        "completion__teacher": wanted.teacher,
+        "completion__attempt": wanted.attempt,
+        "completion__text__icontains": wanted.text,
+    }
+    return states.filter(**{name: value for name, value in exact.items() if value})
+
+
+def _row(state: CompletionState) -> CompletionRow:
+    fields = state.completion.fields
+    text = fields.get("hypothesis") or next(iter(fields.values()), "")
+    # `beginning` is annotated by find_completions.
+    text = text or getattr(state, "beginning", "")
+    return CompletionRow(state=state, excerpt=" ".join(str(text)[:_EXCERPT_LENGTH].split()))

@@ -1,0 +1,100 @@
+"""Exports as pages show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.db.models import QuerySet
+
+from distill.logic.export_card import is_stand_in
+from distill.models import Export, Label
+
+MAX_CHANGED = 1_000
+_NUM_SHOWN = 3
+_MAX_LINE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExportView:
+    """An export, and what its manifest says of it."""
+
+    export: Export
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        counts: Mapping[str, int] = self.export.manifest["counts"]
+        return counts
+
+    @property
+    def splits(self) -> list[tuple[str, int]]:
+        return [(name, count) for name, count in self.counts.items() if name != "total"]
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        files: list[dict[str, Any]] = self.export.manifest["files"]
+        return files
+
+    @property
+    def has_stand_in(self) -> bool:
+        """Whether its teacher or its judge was the offline stand-in."""
+        manifest = self.export.manifest
+        return is_stand_in([*manifest["teachers"], *manifest["judges"]])
+
+    @property
+    def folder(self) -> Path:
+        return Path(settings.DATA_DIR) / self.export.folder
+
+    @property
+    def is_on_disk(self) -> bool:
+        return (self.folder / "manifest.json").is_file()
+
+
+def all_exports() -> QuerySet[Export]:
+    """Every export, with what a list shows of it."""
+    return Export.objects.select_related("dataset", "created_by")
+
+
+def named_file(view: ExportView, name: str) -> Path | None:
+    """The file of this name, if the manifest names it and it is there; never a path from outside."""
+    known = {file["name"] for file in view.files} | {"manifest.json"}
+    if name not in known:
+        return None
+    path = view.folder / name
+    return path if path.is_file() else None
+
+
+def read_card(view: ExportView) -> str:
+    """The text of its dataset card; empty where the file is gone."""
+    path = named_file(view, "README.md")
+    return path.read_text(encoding="utf-8") if path else ""
+
+
+def first_rows(view: ExportView) -> list[dict[str, Any]]:
+    """A few of its rows, from the first split that has any."""
+    for split, count in view.splits:
+        path = named_file(view, f"{split}.jsonl")
+        if count and path:
+            return list(_read_rows(path))
+    return []
+
+
+def count_changed_labels(export: Export) -> int:
+    """How many labels of the dataset were set since; `MAX_CHANGED + 1` stands for more."""
+    changed = Label.objects.filter(
+        completion__sample__dataset=export.dataset_id, updated_at__gt=export.created_at
+    )
+    return changed.order_by()[: MAX_CHANGED + 1].count()
+
+
+def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open("rb") as file:
+        for _number in range(_NUM_SHOWN):
+            line = file.readline(_MAX_LINE_BYTES)
+            if not line.endswith(b"\n"):
+                return
+            yield orjson.loads(line)

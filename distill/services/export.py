@@ -1,0 +1,144 @@
+"""Freeze what is eligible of a dataset as a version on disk.
+
+    exports/<dataset>/v<n>/    train|validation|test.jsonl   data/<split>-00000-of-00001.parquet
+                               README.md   manifest.json
+
+The same inputs give the same bytes: rows come in the order of sample and draw, nothing holds a
+time, a database's id or the version's number. (Parquet's own bytes also depend on the installed
+pyarrow; its version is therefore in no file of ours, and `content_sha256` is over the JSON lines.)
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_unicode_slug
+from django.db import connection, transaction
+from django.db.models import Max
+
+from distill.logic.errors import InputError
+from distill.logic.export_card import export_card
+from distill.models import Dataset, Export, Sample
+from distill.queries.eligible import eligible_ids
+from distill.queries.export_manifest import why_nothing
+from distill.queries.sft_rows import SftRows
+from distill.services.draft_folder import draft_folder, publish_folder
+from distill.services.manifest import make_manifest, write_manifest
+from distill.services.sft_files import FilePair, file_facts, write_sft_files
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+FOLDER = Path("processed", "distillation", "exports")
+SPLITS = tuple(Sample.Split.values)
+_BATCH = 50_000
+
+
+def export_dataset(*, dataset: Dataset, policy: str, user: User | None = None) -> Export:
+    """Write what the policy takes, and return its export.
+
+    Where an export of this dataset and policy holds the very same rows, that one is returned and
+    nothing new is kept. Raises InputError where nothing is eligible (saying why), the disk is
+    full, or the dataset's name cannot be a folder.
+    """
+    ids = eligible_ids(dataset=dataset, policy=policy)
+    if not ids:
+        raise InputError(why_nothing(dataset, policy=policy))
+    home = Path(settings.DATA_DIR) / FOLDER / _folder_name(dataset)
+    with draft_folder(home) as draft:
+        manifest = _write(draft, dataset, policy, ids)
+        with transaction.atomic():
+            # One version after the other.
+            Dataset.objects.select_for_update().get(pk=dataset.pk)
+            known = dataset.exports.filter(
+                policy=policy, content_sha256=manifest["content_sha256"]
+            ).first()
+            if known is not None:
+                return _restored(known, draft)
+            export = _create(dataset, policy, manifest, home, user)
+            _remember(export, ids)
+            publish_folder(draft, Path(settings.DATA_DIR) / export.folder)
+    return export
+
+
+def _folder_name(dataset: Dataset) -> str:
+    try:
+        validate_unicode_slug(dataset.name)
+    except ValidationError as error:
+        raise InputError(
+            f"The dataset's name “{dataset.name}” cannot be a folder's: rename it, using letters, "
+            "digits, hyphens and underscores only."
+        ) from error
+    return dataset.name
+
+
+def _write(draft: Path, dataset: Dataset, policy: str, ids: array[int]) -> dict[str, Any]:
+    (draft / "data").mkdir()
+    pairs = [
+        FilePair(
+            split, draft / f"{split}.jsonl", draft / "data" / f"{split}-00000-of-00001.parquet"
+        )
+        for split in SPLITS
+    ]
+    rows = SftRows()
+    written = write_sft_files(rows.read(ids), pairs, SPLITS)
+    named = [
+        replace(file, name=f"data/{file.name}") if file.name.endswith(".parquet") else file
+        for file in written.files
+    ]
+    manifest = make_manifest(dataset, policy, rows, replace(written, files=tuple(named)))
+    card = draft / "README.md"
+    card.write_text(export_card(manifest), encoding="utf-8")
+    manifest["files"].append(asdict(file_facts(card, split=None, rows=0)))
+    write_manifest(draft / "manifest.json", manifest)
+    return manifest
+
+
+def _restored(known: Export, draft: Path) -> Export:
+    """The export that holds these rows; its files are put back where somebody removed them."""
+    folder = Path(settings.DATA_DIR) / known.folder
+    if not folder.exists():
+        (draft / "README.md").write_text(export_card(_without_card(known)), encoding="utf-8")
+        write_manifest(draft / "manifest.json", known.manifest)
+        publish_folder(draft, folder)
+    return known
+
+
+def _without_card(known: Export) -> dict[str, Any]:
+    manifest: dict[str, Any] = known.manifest
+    files = [file for file in manifest["files"] if file["name"] != "README.md"]
+    return manifest | {"files": files}
+
+
+def _create(
+    dataset: Dataset, policy: str, manifest: dict[str, Any], home: Path, user: User | None
+) -> Export:
+    version = (dataset.exports.aggregate(last=Max("version"))["last"] or 0) + 1
+    # A folder without a row: of an export that was killed between rename and commit.
+    while (home / f"v{version}").exists():
+        version += 1
+    return Export.objects.create(
+        dataset=dataset,
+        version=version,
+        policy=policy,
+        content_sha256=manifest["content_sha256"],
+        folder=str(FOLDER / home.name / f"v{version}"),
+        manifest=manifest,
+        created_by=user,
+    )
+
+
+def _remember(export: Export, ids: array[int]) -> None:
+    """Note which completions the export holds; 50,000 at a time."""
+    with connection.cursor() as cursor:
+        for start in range(0, len(ids), _BATCH):
+            cursor.execute(
+                "INSERT INTO distill_exportedcompletion (export_id, completion_id)"
+                " SELECT %s, id FROM distill_completion WHERE id = ANY(%s)",
+                [export.pk, ids[start : start + _BATCH].tolist()],
+            )

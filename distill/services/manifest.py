@@ -1,0 +1,37 @@
+"""The manifest beside training examples: what the files hold, and where that is from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from distill.models import Dataset
+from distill.queries.export_manifest import describe_origin
+from distill.queries.sft_rows import SftRows
+from distill.services.sft_files import Written
+
+
+def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    """A manifest as JSON for people and programs: indented, in the order in which it was made."""
+    path.write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def make_manifest(dataset: Dataset, policy: str, rows: SftRows, written: Written) -> dict[str, Any]:
+    """What the files hold and where that is from."""
+    return {
+        "dataset": dataset.name,
+        "policy": policy,
+        "content_sha256": written.content_sha256,
+        "counts": dict(written.counts),
+        "files": [asdict(file) for file in written.files],
+        "teachers": sorted(rows.teachers),
+        "judges": sorted(rows.judges),
+        "recipes": sorted(
+            (asdict(recipe) for recipe in rows.recipes.values()),
+            key=lambda recipe: (recipe["name"], recipe["version"]),
+        ),
+        **describe_origin(dataset, policy=policy),
+    }

@@ -1,0 +1,120 @@
+"""Exports: what there is, what would go into the next, one of them with its files."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import FileResponse, Http404, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from distill.forms.exports import ExportForm
+from distill.http import AuthedRequest, keyset_page, render_partial, require_role
+from distill.logic.errors import DistillError
+from distill.models import Dataset, Export
+from distill.queries.eligible import MAX_COUNTED, count_eligible
+from distill.queries.export_manifest import why_nothing
+from distill.queries.exports import (
+    MAX_CHANGED,
+    ExportView,
+    all_exports,
+    count_changed_labels,
+    first_rows,
+    named_file,
+    read_card,
+)
+from distill.services.export import export_dataset
+from distill.tasks import enqueue_export
+
+AT_ONCE = 2_000
+"""So many rows are written while the person waits (about a second); more go to the workers."""
+
+
+@require_role("lead", "operator")
+@require_http_methods(["GET", "HEAD", "POST"])
+def exports(request: AuthedRequest) -> HttpResponse:
+    """Every export, newest first, and the form for the next."""
+    if request.method == "POST":
+        return _create(request)
+    form = ExportForm(request.GET) if "dataset" in request.GET else ExportForm()
+    return _page(request, form)
+
+
+def _page(request: AuthedRequest, form: ExportForm, *, status: int = 200) -> HttpResponse:
+    page = keyset_page(all_exports(), after=request.GET.get("after"))
+    context: dict[str, object] = {
+        "form": form,
+        "page": page,
+        "views": [ExportView(export) for export in page.rows],
+    }
+    if form.is_bound and form.is_valid():
+        dataset, policy = form.cleaned_data["dataset"], form.cleaned_data["policy"]
+        num = count_eligible(dataset=dataset, policy=policy)
+        context |= {
+            "chosen": dataset,
+            "num_eligible": num,
+            "max_counted": MAX_COUNTED,
+            "why_nothing": "" if num else why_nothing(dataset, policy=policy),
+        }
+    return render_partial(
+        request, "distill/exports.html", context, partial="preview", status=status
+    )
+
+
+def _create(request: AuthedRequest) -> HttpResponse:
+    form = ExportForm(request.POST)
+    if not form.is_valid():
+        return _page(request, form, status=422)
+    dataset, policy = form.cleaned_data["dataset"], form.cleaned_data["policy"]
+    if count_eligible(dataset=dataset, policy=policy) > AT_ONCE:
+        enqueue_export(dataset.pk, policy, request.user.pk)
+        messages.info(request, f"The export of {dataset} is being written; it will appear here.")
+        return redirect("distill:exports")
+    return _export_now(request, dataset, policy)
+
+
+def _export_now(request: AuthedRequest, dataset: Dataset, policy: str) -> HttpResponse:
+    newest = dataset.exports.first()
+    try:
+        made = export_dataset(dataset=dataset, policy=policy, user=request.user)
+    except DistillError as error:
+        messages.error(request, str(error))
+        return redirect("distill:exports")
+    if newest is not None and made.pk <= newest.pk:
+        messages.info(request, f"Nothing has changed: {made} holds the very same rows.")
+    else:
+        messages.success(request, f"{made} is written.")
+    return redirect("distill:export", made.pk)
+
+
+@require_role("lead", "operator")
+@require_safe
+def export(request: AuthedRequest, pk: int) -> HttpResponse:
+    """One export: counts, files, card, a few rows, and whether people have decided more since."""
+    view = ExportView(get_object_or_404(all_exports(), pk=pk))
+    context = {
+        "view": view,
+        "export": view.export,
+        "card": read_card(view),
+        "rows": first_rows(view),
+        "num_changed": count_changed_labels(view.export),
+        "max_changed": MAX_CHANGED,
+    }
+    return render(request, "distill/export.html", context)
+
+
+@require_role("lead", "operator")
+@require_safe
+def download_export_file(request: AuthedRequest, pk: int, name: str) -> HttpResponseBase:
+    """One file of an export, as an attachment; only files that its manifest names."""
+    view = ExportView(get_object_or_404(Export.objects.select_related("dataset"), pk=pk))
+    path = named_file(view, name)
+    if path is None:
+        raise Http404(f"This export has no file {name!r}.")
+    filename = f"{view.export.dataset.name}-v{view.export.version}-{path.name}"
+    return FileResponse(
+        path.open("rb"),
+        as_attachment=True,
+        filename=filename,
+        content_type="application/octet-stream",
+    )
