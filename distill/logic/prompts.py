@@ -38,7 +38,7 @@ with a verb. Together they give
 - the controls, at least one negative control or baseline;
 - the readout: what is measured, with which instrument or computation, when, how many replicates;
 - the comparison that decides, and the result that would refute the hypothesis;
-- safety: the protective measures, containment or disposal that the work needs.
+- the safety measures: protection, containment or disposal that the work needs.
 Another laboratory must be able to repeat it without asking a question."""
 
 PAIR_USER = f"""\

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from distill.logic.reasons import Reason, Stage
@@ -43,6 +45,12 @@ def test_the_stricter_message_tells_what_was_wrong_and_still_ends_with_the_reply
     assert "Reproducibility" in after
     assert after.endswith("\n\n" + reply_line(template))
     assert "reviewer" not in after
+
+
+@pytest.mark.parametrize("template", SHIPPED.values(), ids=SHIPPED)
+def test_no_line_of_a_prompt_reads_like_a_reason(template):
+    user = build_messages(template, text="x")[-1]
+    assert not re.search(r"^- [a-z_]+:", user.content, re.MULTILINE)
 
 
 def test_the_reviewers_notes_are_passed_on():
