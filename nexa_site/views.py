@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_not_required
+from django.core.cache import cache
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from distill.http import (
+    AuthedRequest,
+    HttpResponseStopPolling,
+    has_role,
+    render_partial,
+    require_role,
+    role_names,
+)
+from nexa_site import queries
+
+_COUNTS_SECONDS = 10
+STOP_POLLING = HttpResponseStopPolling.status_code
 
 
 @login_not_required
@@ -20,3 +35,32 @@ def healthz(request: HttpRequest) -> JsonResponse:
     except DatabaseError:
         return JsonResponse({"web": "ok", "database": "no answer"}, status=503)
     return JsonResponse({"web": "ok", "database": "ok"})
+
+
+@require_role()
+@never_cache
+@require_safe
+def home(request: AuthedRequest) -> HttpResponse:
+    """The dashboard: what needs me, what is going on, how much there is."""
+    sees_runs = has_role(request.user, "lead", "operator")
+    runs = queries.active_runs() if sees_runs else []
+    context: dict[str, object] = {
+        "runs": runs,
+        "sees_runs": sees_runs,
+        "may_start": has_role(request.user, "operator"),
+    }
+    if request.htmx and request.htmx.target == "home-runs":
+        status = None if runs else STOP_POLLING
+        return render_partial(
+            request, "nexa_site/home.html", context, partial="home-runs", status=status
+        )
+    context |= {
+        "needs": queries.needs_of(request.user, now=timezone.now()),
+        "steps": queries.first_steps(),
+        "has_a_role": bool(role_names(request.user)) or request.user.is_superuser,
+    }
+    if sees_runs:
+        # Counting everything takes a while on a large site; ten seconds old is good enough here.
+        counts = cache.get_or_set("status_counts", queries.status_counts, _COUNTS_SECONDS)
+        context |= {"counts": counts, "exports": queries.last_exports()}
+    return render_partial(request, "nexa_site/home.html", context, partial="home-runs")

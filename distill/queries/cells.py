@@ -72,7 +72,7 @@ def count_dataset(dataset: Dataset) -> list[Cell]:
     return [*cells, Cell(_State.PENDING, _count_untouched(dataset))]
 
 
-_DRAW_STATE = {
+_DRAW_STATE: dict[str, SampleDraw.State] = {
     CompletionState.State.NEW: _State.ANSWERED,
     CompletionState.State.FILTERED: _State.FILTERED,
     CompletionState.State.PASSED: _State.PASSED,
