@@ -17,6 +17,7 @@ from distill.models import Dataset, Recipe, Run
 from distill.queries.runs import Preview, known_teachers, models_of, preview_run, uses_standin
 from distill.services.recipes import save_recipe
 from distill.services.runs import create_run
+from distill.teachers.offline.process import base_url
 from distill.teachers.registry import TeacherCheck, check_teacher
 
 TEST_SECONDS = 15.0
@@ -49,7 +50,7 @@ def test_teacher(request: AuthedRequest) -> HttpResponse:
 
 
 def _check(name: str) -> TeacherCheck:
-    url = f"http://127.0.0.1:{settings.OFFLINE_TEACHER_PORT}/v1"
+    url = base_url(settings.OFFLINE_TEACHER_PORT)
     return check_teacher(name, offline_url=url, timeout=TEST_SECONDS)
 
 
