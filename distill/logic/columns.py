@@ -134,6 +134,11 @@ class Mapping:
         return "answer" in self.paths
 
     @property
+    def has_passages(self) -> bool:
+        """Whether the text is a passage, not itself what is asked (as in the guide's files)."""
+        return self.get("text").lower() not in _KNOWN_NAMES["instruction"]
+
+    @property
     def columns(self) -> frozenset[str]:
         """The paths and the columns that they begin in."""
         used = [path for path in self.paths.values() if not path.startswith("=")]

@@ -69,6 +69,7 @@ class SampleDraft:
     title: str
     source_key: str
     metadata: str
+    has_passage: bool = True
     answer: ImportedAnswer | None = None
 
 
@@ -118,6 +119,7 @@ def _draft(values: AbstractMapping[str, object], mapping: Mapping) -> SampleDraf
         **content,
         source_key=_source_key(values, mapping, text),
         metadata=_metadata(values, mapping),
+        has_passage=mapping.has_passages and text != instruction,
         answer=_answer(values, mapping, content["template_name"]),
     )
 
@@ -181,6 +183,9 @@ def _source_key(values: AbstractMapping[str, object], mapping: Mapping, text: st
 
 def _metadata(values: AbstractMapping[str, object], mapping: Mapping) -> str:
     left_out = mapping.columns | IGNORED_COLUMNS
+    if "sample_id" in values:
+        # A file of ours: the split follows from the source, here as there.
+        left_out |= {"split"}
     kept = {name: value for name, value in values.items() if name not in left_out}
     try:
         dumped = orjson.dumps(kept, default=str, option=orjson.OPT_NON_STR_KEYS)

@@ -77,7 +77,7 @@ class _MovingBar:
         self._shown.update(self._task, completed=done, words=escape(_in_words(fields)))
 
     def log(self, message: str) -> None:
-        self._shown.console.print(escape(message))
+        self._shown.console.print(message, markup=False, highlight=False)
 
 
 class _PlainLines:

@@ -10,6 +10,9 @@ from distill.logic.errors import InputError
 KEY_COLUMN = "_key"
 """Where the key goes of an object that stands under one, as in PubMedQA."""
 
+# Shorter ones ask for something, longer ones are passages.
+_INSTRUCTION_LENGTH = 200
+
 
 def json_rows(document: object, name: str) -> Iterator[object]:
     """The rows of a list; of an object by keys; of an object around one list; of `{"texts": …}`."""
@@ -18,8 +21,8 @@ def json_rows(document: object, name: str) -> Iterator[object]:
     if not isinstance(document, dict):
         kind = type(document).__name__
         raise InputError(f"{name}: a list or an object of rows is needed, it holds one {kind}.")
-    if isinstance(document.get("texts"), list):
-        return _texts(document, name)
+    if isinstance(texts := document.get("texts"), list):
+        return _texts(texts, {key: document[key] for key in document if key != "texts"}, name)
     inner = [value for value in document.values() if _is_rows(value)]
     if len(inner) == 1:
         return iter(inner[0])
@@ -28,16 +31,16 @@ def json_rows(document: object, name: str) -> Iterator[object]:
     return iter([document])
 
 
-def _texts(document: dict[str, object], name: str) -> Iterator[object]:
+def _texts(texts: list[object], shared: dict[str, object], name: str) -> Iterator[object]:
     """The guide's raw files: biology_enhanced.json holds one-line instructions of biology."""
-    shared = {key: value for key, value in document.items() if key != "texts"}
     domain, found, _ = Path(name).stem.partition("_enhanced")
     if found:
         shared = {"domain": domain, **shared}
-    texts = document["texts"]
-    assert isinstance(texts, list)  # noqa: S101 - for the type checker; the caller looked
+    lengths = [len(text) for text in texts if isinstance(text, str)]
+    is_asking = bool(lengths) and sum(lengths) / len(lengths) < _INSTRUCTION_LENGTH
+    column = "user_prompt" if is_asking else "text"
     for entry in texts:
-        row = _row(entry)
+        row = {column: entry} if isinstance(entry, str) else entry
         yield {**shared, **row} if isinstance(row, dict) else row
 
 

@@ -295,8 +295,8 @@ def _title(text: str, path: Path) -> str:
 def _refuse_other_encodings(file: IO[bytes], name: str) -> None:
     """Leave the file behind its byte order mark; refuse UTF-16 and binary files."""
     begin = file.read(4096)
-    utf16 = begin.startswith((b"\xff\xfe", b"\xfe\xff")) or begin[:100].count(0) > 10
-    if utf16:
+    start = begin[:100]
+    if begin.startswith((b"\xff\xfe", b"\xfe\xff")) or start.count(0) * 4 > len(start):
         raise InputError(
             f"{name} is not UTF-8 but UTF-16 or binary. Convert it: "
             "iconv -f UTF-16 -t UTF-8 in > out"

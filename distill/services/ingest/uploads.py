@@ -1,0 +1,45 @@
+"""Files that came through the site: kept under a name of ours until they are imported."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+from django.conf import settings
+
+from distill.logic.errors import InputError
+from distill.services.files import atomic_path
+
+
+def save_upload(*, chunks: Iterable[bytes], name: str) -> str:
+    """Keep a file; return the id to find it by. `name` is only for messages."""
+    upload = str(uuid.uuid4())
+    try:
+        with atomic_path(_path(upload)) as draft, draft.open("wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+    except InputError as error:
+        # The id means nothing to the person who sent the file.
+        raise InputError(str(error).replace(upload, Path(name).name)) from error
+    return upload
+
+
+def upload_path(upload: str) -> Path:
+    """Where an upload lies. Raises `InputError` where it is gone, or the id is none of ours."""
+    try:
+        path = _path(str(uuid.UUID(upload)))
+    except ValueError:
+        raise InputError("There is no such upload. Send the file again.") from None
+    if not path.exists():
+        raise InputError("The uploaded file is gone. Send it again.")
+    return path
+
+
+def discard_upload(*, upload: str) -> None:
+    """Remove an upload; one that is gone already is fine."""
+    _path(str(uuid.UUID(upload))).unlink(missing_ok=True)
+
+
+def _path(upload: str) -> Path:
+    return Path(settings.DATA_DIR) / "uploads" / upload
