@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 
 class NexaSiteConfig(AppConfig):
@@ -10,3 +11,9 @@ class NexaSiteConfig(AppConfig):
 
     name = "nexa_site"
     verbose_name = "Nexa Distill"
+
+
+class NexaAdminConfig(AdminConfig):
+    """Django's admin, with our own idea of who may enter."""
+
+    default_site = "nexa_site.admin.NexaAdminSite"

@@ -90,11 +90,11 @@ CONTENT_SECURITY_POLICY = {
 
 # --- applications ----------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "nexa_site",
+    "nexa_site.apps.NexaSiteConfig",
     "distill",
     "review",
     "training",
-    "django.contrib.admin",
+    "nexa_site.apps.NexaAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
 
 import distill
@@ -19,12 +19,17 @@ from distill.services.runs import create_run
 DEMO = "demo"
 DEMO_FOLDER = Path(distill.__file__).parent / "demo"
 ADMIN = "admin"
+OWN_APPS = ("distill", "review", "training")
 
 
 def create_roles() -> None:
-    """Make the groups that stand for roles; those that are there stay."""
+    """Make the groups that stand for roles, with what each may see in Django's admin."""
+    own = Permission.objects.filter(content_type__app_label__in=OWN_APPS)
+    may_see = own.filter(codename__startswith="view_")
+    permissions = {"operator": may_see, "lead": may_see, "admin": Permission.objects.all()}
     for name in ROLE_NAMES:
-        Group.objects.get_or_create(name=name)
+        group, _ = Group.objects.get_or_create(name=name)
+        group.permissions.set(permissions.get(name, Permission.objects.none()))
 
 
 def create_first_admin() -> str | None:
