@@ -63,7 +63,7 @@ async def run_window(
     Raises whatever `store` raises, and what `ask` raises beside `TeacherError`; requests in flight
     are cancelled then, and stay in the ledger as sent.
     """
-    window = _Window(ask=ask, slots=slots)
+    window: _Window[Tag] = _Window(ask=ask, slots=slots)
     loop = asyncio.get_running_loop()
     try:
         while True:

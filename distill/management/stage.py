@@ -17,7 +17,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from distill.logic.errors import DistillError, InputError
 from distill.logic.plans import PLANS
-from distill.logic.reasons import Reason
 from distill.logic.recipe import Recipe as RecipeContent
 from distill.logic.recipe import default_recipe, load_recipe
 from distill.management.progress import progress
@@ -109,8 +108,9 @@ def in_words(counts: dict[str, int]) -> str:
 
 def say_reasons(run: Run, say: Callable[[str], object]) -> None:
     """Say how often each reason stood against a sample × draw of the run."""
-    for reason, count in count_reasons(run).items():
-        say(f"  {count:>8,}  {Reason(reason).label}")
+    decided = SampleDraw.objects.filter(run=run, verdict__passed=False)
+    for reason, count in count_reasons(decided):
+        say(f"  {count:>8,}  {reason.label}")
 
 
 def shown(path: Path) -> str:

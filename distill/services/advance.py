@@ -191,7 +191,8 @@ def _examine(job: Job, works: Sequence[Work]) -> list[Order]:
     if not job.plan.filters:
         return _rest(works, SampleDraw.State.ANSWERED)
     found = apply_rules([text_of(job, work) for work in works], job.recipe.rules)
-    passed, failed = [], []
+    passed: list[Work] = []
+    failed: list[Work] = []
     for work, rule_evidence in zip(works, found, strict=True):
         work.found = _parse_evidence(job, work.answer) + rule_evidence
         (failed if work.found else passed).append(work)
