@@ -24,6 +24,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from distill.logic.errors import FailureKind, InputError, TeacherError
 from distill.logic.types import Message, Reply, Request, Teacher
+from distill.teachers.offline import offline_teacher
 from distill.teachers.offline.models import OFFLINE_MODELS
 from distill.teachers.openai_protocol import Endpoint, OpenAIProtocol, open_session
 
@@ -163,7 +164,7 @@ def is_free(name: str) -> bool:
 
 def is_offline(name: str) -> bool:
     """Whether this is one of the project's own stand-ins."""
-    return _split(name.strip())[0] == "offline"
+    return name.partition(":")[0].strip().lower() == "offline"
 
 
 @asynccontextmanager
@@ -200,8 +201,11 @@ def check_teacher(
 ) -> TeacherCheck:
     """Ask `name` one tiny question (its cost is a few tokens); never raises for a failure.
 
-    `timeout` in seconds. For the "test this teacher" button and the commands' start.
+    `timeout` in seconds. An offline teacher that is not running is started for the question. For the "test this teacher" button and the commands' start.
     """
+    if offline_url is None and is_offline(name):
+        with offline_teacher() as started_url:
+            return check_teacher(name, offline_url=started_url, timeout=timeout)
     try:
         full = canonical_name(name).name
         endpoint = resolve(full, offline_url=offline_url)

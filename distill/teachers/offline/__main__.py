@@ -25,14 +25,23 @@ def main() -> None:
         faults, latency = parse_faults(options.misbehave), parse_latency(options.latency)
     except InputError as error:
         parser.error(str(error))
-    run_server(
-        options.port,
-        faults,
-        latency,
-        announce=lambda port: print(port, flush=True),
-        ends_with_stdin=options.end_with_stdin,
-    )
+    try:
+        run_server(
+            options.port,
+            faults,
+            latency,
+            announce=_announce,
+            ends_with_stdin=options.end_with_stdin,
+        )
+    except InputError as error:
+        sys.exit(f"offline teacher: {error}")
+
+
+def _announce(port: int) -> None:
+    """The parent reads the port from our first line."""
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -58,13 +58,16 @@ def _hypothesis(plan: Plan) -> str:
     claim = _claim(plan)
     if plan.flaw in (Flaw.NO_RULE, Flaw.THIN_METHOD):
         return claim
-    reason = _reason(plan)
-    return " ".join(part for part in (claim, reason, _refutation(plan)) if part)
+    reason = "" if plan.leaves_out("reason") else _reason(plan)
+    refutation = "" if plan.leaves_out("refutation") else _refutation(plan)
+    return " ".join(part for part in (claim, reason, refutation) if part)
 
 
 def _claim(plan: Plan) -> str:
     """System, variable, direction, size, comparison and time, in one of three orders."""
-    cause, effect = plan.relation.cause, plan.relation.effect
+    if plan.finding:
+        return _claim_on_finding(plan)
+    cause, outcome = plan.relation.cause, plan.outcome
     action = _action(plan)
     where = f"{plan.system}, " if plan.system else ""
     whereafter = f" {plan.system}" if plan.system else ""
@@ -77,10 +80,28 @@ def _claim(plan: Plan) -> str:
                 f"{where}{cause} will {action}, {size}, {plan.window}.",
                 f"{cause} will {action}{whereafter}: {plan.window}, the difference from "
                 f"{plan.comparison} will be at least {plan.threshold}.",
-                f"if {cause} matters for {effect}, then {where}{effect} will be at least "
-                f"{plan.threshold} {sign} {plan.window} than it is for {plan.comparison}.",
+                f"if there is a link between {cause} and {plan.relation.effect}, then {where}{outcome} will be at "
+                f"least {plan.threshold} {sign} {plan.window} than for {plan.comparison}.",
             ),
         )
+    )
+
+
+def _claim_on_finding(plan: Plan) -> str:
+    """What the source reports, in its words, and what that would mean if one term explained it."""
+    term = plan.relation.cause.removeprefix("holding ").removesuffix(" constant")
+    shrinks = f"shrink it by at least {plan.threshold} relative to {plan.comparison}, {plan.window}"
+    return plan.choose.pick(
+        "claim",
+        (
+            f"The source reports: {plan.finding}. If {term} drives this difference, holding "
+            f"{term} constant will {shrinks}.",
+            f"Holding {term} constant will reduce a difference that the source reports, namely: "
+            f"{plan.finding}. The predicted drop is at least {plan.threshold} relative to "
+            f"{plan.comparison}, {plan.window}.",
+            f"We predict that {term} accounts for this observation: {plan.finding}. Holding {term} "
+            f"constant should then {shrinks}.",
+        ),
     )
 
 
@@ -90,11 +111,23 @@ def _action(plan: Plan) -> str:
     if relation.verb and relation.direction:
         return f"{relation.verb} {relation.effect}"
     if plan.kind == "computational" or plan.is_intervention:
-        return f"{'raise' if plan.direction > 0 else 'reduce'} {relation.effect}"
-    return f"be associated with {'higher' if plan.direction > 0 else 'lower'} {relation.effect}"
+        return f"{'raise' if plan.direction > 0 else 'reduce'} {plan.outcome}"
+    sign = "higher" if plan.direction > 0 else "lower"
+    article, the, rest = plan.outcome.rpartition("the ")
+    return f"be associated with {'a ' if the and not article else ''}{sign} {rest}"
 
 
 def _reason(plan: Plan) -> str:
+    if plan.finding:
+        return plan.choose.pick(
+            "ground",
+            (
+                "That is the expected result if it mediates the difference and does not merely "
+                "accompany it.",
+                "A common cause of both is the plausible alternative, and would leave the "
+                "difference as it is.",
+            ),
+        )
     if plan.reason is None:
         return plan.choose.pick(
             "ground",

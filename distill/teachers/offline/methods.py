@@ -8,12 +8,17 @@ from distill.teachers.offline.plan import Flaw, Plan
 def write_methodology(plan: Plan, extra: list[str]) -> str:
     """Four to seven numbered steps, one a line; `extra` steps go before the decision rule."""
     if plan.flaw is Flaw.TERSE:
-        return f"Compare {plan.relation.effect} with and without {plan.relation.cause}."
+        return f"Compare {plan.outcome} with and without {plan.relation.cause}."
     if plan.flaw in (Flaw.THIN_METHOD, Flaw.GENERIC):
         return _number(_thin_steps(plan))
     steps = [_system(plan), _perturbation(plan), _control(plan), _readout(plan)]
+    if plan.flaw is Flaw.NO_RULE:
+        return _number([*steps, "Compare the arms and report what was found."])
     steps += [_replication(plan), *extra]
-    if plan.flaw not in (Flaw.VAGUE, Flaw.NO_RULE):
+    safety = _safety(plan)
+    if safety:
+        steps.insert(1, safety)
+    if plan.flaw is not Flaw.VAGUE:
         steps.append(decision_rule(plan))
     return _number(steps)
 
@@ -39,7 +44,7 @@ def write_sketch(plan: Plan) -> str:
     units = "random seeds" if plan.kind == "computational" else "independent samples per arm"
     number = 5 if plan.kind == "computational" else plan.num_samples // 2
     return (
-        f"To test it, measure {plan.relation.effect} with and without {plan.relation.cause}, in "
+        f"To test it, measure {plan.outcome} with and without {plan.relation.cause}, in "
         f"randomised order and blind to the arm, against {plan.comparison} as the control, with "
         f"n = {number} {units}. Compare the arms by the difference and its 95 % confidence "
         "interval under a protocol registered beforehand, and release data and code."
@@ -55,51 +60,57 @@ def _thin_steps(plan: Plan) -> list[str]:
         ]
     return [
         f"Collect data on {plan.relation.cause}.",
-        f"Examine how {plan.relation.effect} behaves.",
+        f"Examine how {plan.outcome} behaves.",
         "Analyse the data and discuss the findings.",
     ]
 
 
 def _system(plan: Plan) -> str:
-    count = plan.num_samples
     where = plan.system.partition(" ")[2]
     match plan.kind:
         case "clinical":
             people = where or plan.population
+            fixed = plan.unless_left_out(
+                "fixed", ", consecutively and by criteria that are fixed before the first enrolment"
+            )
+            baseline = "record age, sex and severity at baseline"
             return plan.choose.pick(
                 "system",
                 (
-                    f"Enrol {count} {people} at two or more sites, consecutively and by inclusion "
-                    "criteria that are fixed before the first enrolment.",
-                    f"Define the study group as {people}; recruit n = {count} across two sites "
-                    "and record age, sex and severity at baseline.",
+                    f"Enrol {plan.num_samples} {people} at two or more sites{fixed}.",
+                    f"Recruit {people}, n = {plan.num_samples}, across two sites{fixed}; {baseline}.",
                 ),
             )
         case "computational":
             data = where or "two public benchmarks of the kind that the source describes"
+            fixed = plan.unless_left_out("fixed", ", and pin every software version")
             return plan.choose.pick(
                 "system",
                 (
-                    f"Prepare {data} with fixed training, validation and test splits, and pin "
-                    "every software version.",
-                    f"Set up {data}; freeze an 80/10/10 split and the pre-processing before any "
-                    "model is trained.",
+                    f"Prepare {data} with fixed training, validation and test splits{fixed}.",
+                    f"Set up {data}; freeze an 80/10/10 split before any model is trained{fixed}.",
                 ),
             )
         case "laboratory":
             samples = where or "the experimental system"
+            same = plan.unless_left_out("fixed", " under constant temperature and handling")
             return (
                 f"Prepare {samples} from one documented source, with n = 12 independent samples "
-                "per arm under constant temperature and handling."
+                f"per arm{same}."
             )
-    return (
-        f"Define the cases to observe{' ' + plan.system if plan.system else ''}, and draw "
-        f"n = {count} of them at random from a list that is fixed beforehand."
-    )
+    fixed = plan.unless_left_out("fixed", ", from a list that is fixed beforehand")
+    where = f" {plan.system}" if plan.system else ""
+    return f"Define the cases to observe{where}, and draw n = {plan.num_samples} at random{fixed}."
 
 
 def _perturbation(plan: Plan) -> str:
     cause, dose = plan.relation.cause, f", at {plan.dose}" if plan.dose else ""
+    if plan.finding:
+        order = plan.unless_left_out("random", ", with the arms in randomised order")
+        return (
+            f"Repeat what the source reports in two arms, {cause} in one of them as the only "
+            f"change{order}."
+        )
     match plan.kind:
         case "computational":
             return plan.choose.pick(
@@ -112,26 +123,23 @@ def _perturbation(plan: Plan) -> str:
                 ),
             )
         case "laboratory":
-            return (
-                f"Apply {cause} as the only change{dose}, at three graded levels, in an order "
-                "that is randomised for each batch."
-            )
+            order = plan.unless_left_out("random", ", in an order randomised for each batch")
+            return f"Apply {cause} as the only change{dose}, at three graded levels{order}."
         case "clinical" if plan.is_intervention:
-            return (
-                f"Assign participants 1:1 to {cause}{dose} by computer-generated randomisation in "
-                "blocks of 4, with the allocation concealed."
+            how = plan.unless_left_out(
+                "random",
+                " by computer-generated randomisation in blocks of 4, concealed until then",
             )
-    return (
-        f"Grade {cause} for every case at baseline in three levels fixed beforehand, by raters "
-        "who are blinded to the outcome."
-    )
+            return f"Assign participants 1:1 to {cause}{dose}{how}."
+    how = plan.unless_left_out("random", ", by raters who are blinded to the outcome")
+    return f"Grade {cause} for every case in three levels{how}."
 
 
 def _control(plan: Plan) -> str:
     match plan.kind:
         case "computational":
             return (
-                f"Train the control: {plan.comparison}. Give both arms the same search of 20 "
+                f"Train the control, {plan.comparison}, and give both arms the same search of 20 "
                 "hyper-parameter settings."
             )
         case "laboratory":
@@ -139,64 +147,73 @@ def _control(plan: Plan) -> str:
                 f"Run {plan.comparison} alongside as the control, with a sham treatment in the "
                 "same session."
             )
-    return (
-        f"Take {plan.comparison} as the control group, balanced for age, sex and baseline value; "
-        "keep everything else the same."
-        if plan.kind == "clinical"
-        else f"Take {plan.comparison} as the control, balanced for the known confounders."
-    )
+        case "clinical":
+            return (
+                f"Take {plan.comparison} as the control group, balanced for age, sex and baseline "
+                "value; keep everything else the same."
+            )
+    return f"Take {plan.comparison} as the control, balanced for the known confounders."
 
 
 def _readout(plan: Plan) -> str:
-    effect, readout = plan.relation.effect, plan.readout
-    also = f", with {readout} as the secondary readout" if readout else ""
+    outcome = plan.outcome
+    also = f", with {plan.readout} as the secondary readout" if plan.readout else ""
+    blind = plan.unless_left_out("blinding", "; whoever measures is blinded to the arm")
     match plan.kind:
         case "computational":
-            return (
-                f"Evaluate {effect} on the held-out test split {plan.window}{also}; log it at "
-                "every 10 % of training."
-            )
+            log = plan.unless_left_out("log", "; log it at every 10 % of training")
+            return f"Evaluate {outcome} on the held-out test split {plan.window}{also}{log}."
         case "laboratory":
             return (
-                f"Measure {effect} at baseline and {plan.window} with a calibrated assay in three "
-                f"technical replicates{also}; the operator is blinded to the arm."
+                f"Measure {outcome} at baseline and {plan.window} with a calibrated assay in three "
+                f"technical replicates{also}{blind}."
             )
-    return (
-        f"Measure {effect} at baseline and {plan.window}, by assessors who are blinded to the "
-        f"group{also}."
-    )
+    return f"Measure {outcome} at baseline and {plan.window}{also}{blind}."
 
 
 def _replication(plan: Plan) -> str:
+    second = f"repeat it in an independent sample of n = {plan.num_samples // 2}"
     match plan.kind:
         case "computational":
+            share = plan.unless_left_out("sharing", "; release code, configurations and logs")
             return plan.choose.pick(
                 "replication",
                 (
                     "Repeat each arm with 5 random seeds and compare them by a paired bootstrap "
-                    "of 10,000 resamples with a 95 % confidence interval; release code, "
-                    "configurations and logs.",
-                    "Replicate over 8 random seeds, report mean and standard deviation, test the "
-                    "paired difference at alpha = 0.05, and publish code and seeds.",
+                    f"of 10,000 resamples with a 95 % confidence interval{share}.",
+                    "Replicate over 8 random seeds, report mean and standard deviation, and "
+                    f"compare the arms by a paired test at alpha = 0.05{share}.",
                 ),
             )
         case "laboratory":
+            share = plan.unless_left_out("sharing", "; deposit raw data and lot numbers")
             return (
-                "Replicate in 3 independent batches on different days; fit a mixed-effects model "
-                "with batch as random factor, report 95 % confidence intervals, and deposit raw "
-                "data and lot numbers."
+                "Replicate in 3 independent batches on different days, and compare the arms by a "
+                "mixed-effects model with batch as random factor and its 95 % confidence "
+                f"interval{share}."
             )
+    share = plan.unless_left_out("sharing", "; register the protocol and share the analysis code")
     return plan.choose.pick(
         "replication",
         (
-            f"Fit a regression adjusted for the baseline value, with 90 % power at alpha = 0.05, "
-            f"and replicate it in a second sample of n = {plan.num_samples // 2}; register the "
-            "protocol and share the analysis code.",
-            f"Compare the groups by a mixed-effects model with site as random factor, report the "
-            f"95 % confidence interval, repeat it in an independent sample of "
-            f"n = {plan.num_samples // 2}, and publish protocol and anonymised data.",
+            "Compare the groups by a regression adjusted for the baseline value, with 90 % power "
+            f"at alpha = 0.05, and {second}{share}.",
+            "Compare the groups by a mixed-effects model with site as random factor, report the "
+            f"95 % confidence interval, and {second}{share}.",
         ),
     )
+
+
+def _safety(plan: Plan) -> str:
+    """What the work needs before it begins; '' for computing."""
+    match plan.kind:
+        case "clinical":
+            return (
+                "Obtain ethics approval and informed consent, and stop at the first sign of harm."
+            )
+        case "laboratory":
+            return "Work with gloves and eye protection, and dispose of samples as hazardous waste."
+    return ""
 
 
 def _number(steps: list[str]) -> str:

@@ -13,19 +13,49 @@ _LATEX = re.compile(r"\\[a-zA-Z]+\{([^{}]*)\}")
 _ASIDE = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\]|\$[^$]*\$)")
 _LINK = re.compile(r"\bhttps?://\S+|\bdoi:\S+|\bwww\.\S+", re.IGNORECASE)
 
+# Finite verbs that abstracts are full of: a noun phrase ends where one of them stands.
+_FINITE_VERBS = (
+    r"produces?|allows?|enables?|takes?|provides?|leads?|leading|yields?|achieves?|requires?|suggests?|"
+    r"suggested|confirms?|confirmed|shows?|showed|shown|reports?|reported|seems?|tends?|makes?|uses?|"
+    r"learns?|generates?|obtains?|obtained|considers?|captures?|contains?|consists?|depends?|occurs?|"
+    r"occurred|involves?|performs?|becomes?|gives?|needs to|appears?|exhibits?|demonstrates?|"
+    r"demonstrated|indicates?|indicated|reveals?|revealed|represents?|describes?|received|underwent|"
+    r"included|seen|allowing|making|resulting|resulted|results in|found|observed|assessed|evaluated|"
+    r"proposed|presents|presented|aims?|helps?|offers?|lacks?|relies|rely|fails?|failed|exists?|explains?|"
+    r"maps|flattens|partitions|outperforms?|outperformed|surpasses|improves|improved|increases|increased|"
+    r"reduces|reduced|decreases|decreased|affects|affected|predicts|predicted|remained|differs?|differed|"
+    r"establish|established|estimated|calculated|compares?|comparing|measured|performed|introduces?|"
+    r"attempts? to|proves?|poses?|causes|caused|continues|arises?|originates?|serves?|acts|applies|"
+    r"assumes?|encourages?|simplifies|guides?|hinders?|limits|degrades?|ensures?|combines|treats|turns"
+)
+_TO_VERB = (
+    r"to (?:allow|learn|improve|reduce|predict|make|obtain|generate|achieve|increase|decrease|determine|"
+    r"evaluate|assess|solve|capture|enable|provide|be|have|produce|identify|find|help|handle|model|"
+    r"avoid|perform|address|use|train|infer|estimate|guide|detect|compute|encourage|extract|optimi[sz]e|"
+    r"select|understand|explore|compare|adapt|create|build|support|prevent|treat|examine|investigate|"
+    r"show|deal|work|tackle|overcome|map|answer|explain|describe|study|represent|encode|choose|control|"
+    r"measure|test|give|take|get|do|let|leverage|exploit|develop|propose|ensure|minimi[sz]e|maximi[sz]e)"
+)
 _BOUNDARY = re.compile(
-    r"[,;:!?\"“”{}|<>=]|\s[-–—]+\s|\.\s|\b(?:that|which|who|whose|whom|where|when|while|whereas|because|since|"
-    r"although|though|but|if|unless|until|thus|hence|therefore|however|whether|as well as|in order|"
-    r"in terms of|with respect to|compared|versus|vs|than|using|via|followed|given|based on|such as|"
-    r"including|according|is|are|was|were|be|been|being|has|have|had|can|could|may|might|must|will|"
-    r"would|should|does|do|did|remains?|we|they|it|he|she|not|also|only|so|both by|either|"
+    r"[,;:!?\"“”{}|<>=/]|\s[-–—]+\s|--|\.\s|\b(?:that|which|who|whose|whom|where|when|while|whereas|"
+    r"because|since|although|though|but|if|unless|until|thus|hence|therefore|however|whether|"
+    r"as well as|as an?|in order|in terms of|with respect to|compared|versus|vs|than|using|via|followed|"
+    r"given|based on|such as|like|including|according|is|are|was|were|be|been|being|has|have|had|can|"
+    r"could|may|might|must|will|would|should|does|do|did|remains?|we|they|it|he|she|you|there|not|"
+    r"also|only|so|both by|either|ie|eg|"
+    rf"{_FINITE_VERBS}|{_TO_VERB}|(?:from|by|to|within|below|above|after|at|beyond|only|about) \d|"
+    r"within \w+ (?:hours?|days?|weeks?|months?|years?)|supplies|yielded|peaked|appeared|scaled|drops?|"
     r"and (?:to|its|their|our|the|a|an|then|by|in|on|for|with|whether|how))\b",
     re.IGNORECASE,
 )
 _LEADING = re.compile(
     r"^(?:an?|the|this|these|those|our|their|its|his|her|such|any|some|both|each|all|every|"
-    r"more|most|very|new|novel|simple|possible|potential|different|various|several|and|or|of|to|"
-    r"in|on|for|with|by|at|from|as|how|what|why|further|overall|"
+    r"more|most|very|new|novel|simple|possible|potential|different|various|several|and|or|of|"
+    r"in|on|for|with|by|at|from|as|how|what|why|further|overall|between|among|state-of-the-art|"
+    r"certain|many|few|following|respective|corresponding|resulting|proposed|efficient|effective|"
+    r"general|simpler|powerful|two|three|four|five|six|total|number of|use of|presence of|role of|"
+    r"effects? of|impact of|influence of|importance of|ability of|concept of|problem of|task of|"
+    r"[\d.,%±+-]+(?!\s(?:[mµμn]?M|[mµμ]?g|m[lL]|kg|[cmnµμ]m|Gy|Hz|%|°C|[kMG]Pa|W|V|K|T)\b)|p|"
     r"\w+ly)\s+",
     re.IGNORECASE,
 )
@@ -33,18 +63,248 @@ _TRAILING = re.compile(
     r"(?:^|\s+)(?:an?|the|this|these|those|our|their|its|such|any|some|both|each|all|and|or|of|to|in|on|"
     r"for|with|without|by|at|from|as|into|over|under|after|before|during|between|among|within|"
     r"through|across|per|about|more|most|very|new|other|two|three|four|via|upon|against|toward|"
-    r"towards|\w{2,}ly|used|found|shown|observed|performed|reported|obtained|measured|compared)$",
+    r"towards|\w{2,}ly|\w{2,}[^e\W]ed|[\d.,%±]+|containing|lacking|carrying|meeting|retaining|itself|used|found|shown|observed|performed|reported|obtained|measured|compared)$",
     re.IGNORECASE,
 )
 _PREPOSITIONS = frozenset(
-    ["of", "in", "for", "with", "on", "at", "from", "to", "among", "within", "during", "after", "by", "between"]
+    [
+        "of",
+        "in",
+        "for",
+        "with",
+        "on",
+        "at",
+        "from",
+        "to",
+        "among",
+        "within",
+        "during",
+        "after",
+        "by",
+        "between",
+    ]
 )
 
 STOPWORDS = frozenset(
-    ["a", "an", "the", "this", "that", "these", "those", "our", "their", "its", "his", "her", "we", "they", "it", "he", "she", "you", "i", "and", "or", "but", "nor", "so", "yet", "of", "to", "in", "on", "for", "with", "without", "by", "at", "from", "as", "into", "over", "under", "after", "before", "during", "between", "among", "within", "through", "across", "per", "about", "than", "then", "there", "here", "is", "are", "was", "were", "be", "been", "being", "has", "have", "had", "do", "does", "did", "can", "could", "may", "might", "must", "will", "would", "should", "shall", "not", "no", "also", "only", "both", "either", "each", "all", "any", "some", "such", "more", "most", "very", "other", "which", "who", "whose", "whom", "where", "when", "while", "whereas", "because", "since", "although", "though", "if", "unless", "until", "thus", "hence", "therefore", "however", "whether", "versus", "vs", "using", "via", "based", "given", "one", "two", "three", "four", "five", "six", "new", "novel", "first", "second"]
+    [
+        "a",
+        "an",
+        "the",
+        "this",
+        "that",
+        "these",
+        "those",
+        "our",
+        "their",
+        "its",
+        "his",
+        "her",
+        "we",
+        "they",
+        "it",
+        "he",
+        "she",
+        "you",
+        "i",
+        "and",
+        "or",
+        "but",
+        "nor",
+        "so",
+        "yet",
+        "of",
+        "to",
+        "in",
+        "on",
+        "for",
+        "with",
+        "without",
+        "by",
+        "at",
+        "from",
+        "as",
+        "into",
+        "over",
+        "under",
+        "after",
+        "before",
+        "during",
+        "between",
+        "among",
+        "within",
+        "through",
+        "across",
+        "per",
+        "about",
+        "than",
+        "then",
+        "there",
+        "here",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "being",
+        "has",
+        "have",
+        "had",
+        "do",
+        "does",
+        "did",
+        "can",
+        "could",
+        "may",
+        "might",
+        "must",
+        "will",
+        "would",
+        "should",
+        "shall",
+        "not",
+        "no",
+        "also",
+        "only",
+        "both",
+        "either",
+        "each",
+        "all",
+        "any",
+        "some",
+        "such",
+        "more",
+        "most",
+        "very",
+        "other",
+        "which",
+        "who",
+        "whose",
+        "whom",
+        "where",
+        "when",
+        "while",
+        "whereas",
+        "because",
+        "since",
+        "although",
+        "though",
+        "if",
+        "unless",
+        "until",
+        "thus",
+        "hence",
+        "therefore",
+        "however",
+        "whether",
+        "versus",
+        "vs",
+        "using",
+        "via",
+        "based",
+        "given",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "new",
+        "novel",
+        "first",
+        "second",
+    ]
 )
 _EMPTY = frozenset(
-    ["study", "studies", "paper", "work", "works", "results", "result", "method", "methods", "approach", "approaches", "model", "models", "data", "analysis", "effect", "effects", "role", "impact", "influence", "use", "uses", "way", "ways", "problem", "problems", "aim", "purpose", "objective", "goal", "question", "group", "groups", "patient", "patients", "subjects", "participants", "case", "cases", "number", "total", "change", "changes", "difference", "differences", "factor", "factors", "findings", "evidence", "research", "literature", "people", "us", "them", "others", "issue", "issues", "topic", "field", "author", "authors", "experiments", "experiment", "outcome", "outcomes", "performance", "state", "art", "treatment", "quantity", "things", "thing", "recent", "years", "framework", "technique", "techniques", "algorithm", "algorithms", "setting", "settings", "hypothesis", "possibility", "presence", "absence", "existence", "performances"]
+    [
+        "study",
+        "studies",
+        "paper",
+        "work",
+        "works",
+        "results",
+        "result",
+        "method",
+        "methods",
+        "approach",
+        "approaches",
+        "model",
+        "models",
+        "data",
+        "analysis",
+        "effect",
+        "effects",
+        "role",
+        "impact",
+        "influence",
+        "use",
+        "uses",
+        "way",
+        "ways",
+        "problem",
+        "problems",
+        "aim",
+        "purpose",
+        "objective",
+        "goal",
+        "question",
+        "group",
+        "groups",
+        "patient",
+        "patients",
+        "subjects",
+        "participants",
+        "case",
+        "cases",
+        "number",
+        "total",
+        "change",
+        "changes",
+        "difference",
+        "differences",
+        "factor",
+        "factors",
+        "findings",
+        "evidence",
+        "research",
+        "literature",
+        "people",
+        "us",
+        "them",
+        "others",
+        "issue",
+        "issues",
+        "topic",
+        "field",
+        "author",
+        "authors",
+        "experiments",
+        "experiment",
+        "outcome",
+        "outcomes",
+        "performance",
+        "state",
+        "art",
+        "treatment",
+        "quantity",
+        "things",
+        "thing",
+        "recent",
+        "years",
+        "framework",
+        "technique",
+        "techniques",
+        "algorithm",
+        "algorithms",
+        "setting",
+        "settings",
+        "hypothesis",
+        "possibility",
+        "presence",
+        "absence",
+        "existence",
+        "performances",
+    ]
 )
 
 
@@ -65,6 +325,14 @@ def clean(sentence: str) -> str:
     text = _ASIDE.sub("", _ASIDE.sub("", text))
     text = re.sub(r"[()\[\]\\$`*_#~]|''", "", " ".join(text.split()))
     return re.sub(r"\s+([,.;:])", r"\1", _LABEL.sub("", text)).strip()
+
+
+def last_phrase(text: str) -> str:
+    """What stands after the last boundary of a text: the subject before a verb."""
+    end = 0
+    for found in _BOUNDARY.finditer(text):
+        end = found.end()
+    return text[end:]
 
 
 def tidy(phrase: str, *, max_words: int = 9) -> str:

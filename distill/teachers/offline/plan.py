@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from distill.teachers.offline.facts import Facts, Kind, Relation
+from distill.teachers.offline.facts import Facts, Kind
+from distill.teachers.offline.findings import Finding
 from distill.teachers.offline.phrases import shares_words
+from distill.teachers.offline.relations import MEASURE, Relation
 
 
 class Flaw(StrEnum):
@@ -24,12 +26,17 @@ class Flaw(StrEnum):
 
 
 _FLAW_SHARES = (
-    (Flaw.VAGUE, 0.07),
-    (Flaw.THIN_METHOD, 0.06),
+    (Flaw.VAGUE, 0.08),
+    (Flaw.THIN_METHOD, 0.07),
     (Flaw.NO_RULE, 0.05),
-    (Flaw.GENERIC, 0.03),
-    (Flaw.TERSE, 0.03),
+    (Flaw.GENERIC, 0.02),
+    (Flaw.TERSE, 0.02),
 )
+_OMISSION_SHARE = 0.3
+
+# A relation below this weight was read from a loose pattern: a whole sentence is safer ground.
+_SURE = 4.2
+_REPORTED = "reported difference"
 
 
 class Chooser:
@@ -54,6 +61,8 @@ class Plan:
 
     kind: Kind
     relation: Relation
+    outcome: str
+    finding: str
     reason: Relation | None
     is_intervention: bool
     direction: int
@@ -67,7 +76,16 @@ class Plan:
     dose: str
     num_samples: int
     flaw: Flaw
+    is_careful: bool
     choose: Chooser
+
+    def unless_left_out(self, part: str, words: str) -> str:
+        """`words`, or nothing where this attempt forgets the part."""
+        return "" if self.leaves_out(part) else words
+
+    def leaves_out(self, part: str) -> bool:
+        """Whether this attempt forgets a part that a careful one has: `blinding`, `sharing` …"""
+        return not self.is_careful and self.choose.share(f"omit/{part}") < _OMISSION_SHARE
 
 
 _BAD = re.compile(
@@ -94,6 +112,7 @@ _THRESHOLDS: dict[Kind, tuple[tuple[str, str], ...]] = {
     ),
     "general": (("20 %", "10 %"), ("15 %", "8 %")),
 }
+_SHRINKAGES = (("50 %", "20 %"), ("40 %", "20 %"), ("60 %", "30 %"))
 _CONTROLS: dict[Kind, tuple[str, ...]] = {
     "clinical": (
         "otherwise comparable {people} in whom it is absent or lowest",
@@ -101,10 +120,16 @@ _CONTROLS: dict[Kind, tuple[str, ...]] = {
     ),
     "laboratory": ("matched controls without it", "untreated controls handled in parallel"),
     "computational": (
-        "the same pipeline with this one component removed",
-        "an identical baseline without it, at equal compute",
+        "the same pipeline with this one part removed",
+        "an identical baseline without it",
     ),
     "general": ("otherwise comparable cases without it", "a matched reference without it"),
+}
+_FREE_RUNS: dict[Kind, str] = {
+    "clinical": "participants in whom it varies freely",
+    "laboratory": "otherwise identical samples in which it varies as before",
+    "computational": "the original set-up in which it varies as before",
+    "general": "an otherwise identical set-up in which it varies as before",
 }
 _WINDOWS: dict[Kind, str] = {
     "clinical": "at 6 months",
@@ -118,13 +143,18 @@ def make_plan(facts: Facts, choose: Chooser, *, is_second_attempt: bool) -> Plan
     """Decide what to say; None where the passage holds nothing to relate."""
     if not facts.relations:
         return None
+    if facts.finding and facts.relations[0].weight < _SURE:
+        facts = _lean_on_finding(facts, facts.finding)
     relation = _pick_relation(facts, choose)
-    thresholds = _THRESHOLDS[facts.kind]
+    is_reported = relation.effect == _REPORTED
+    thresholds = _SHRINKAGES if is_reported else _THRESHOLDS[facts.kind]
     threshold, half = thresholds[int(choose.share("threshold") * len(thresholds))]
     people = _people(facts)
     return Plan(
         kind=facts.kind,
         relation=relation,
+        outcome=_outcome(facts.kind, relation.effect),
+        finding=facts.finding.sentence if is_reported and facts.finding else "",
         reason=_pick_reason(facts, relation),
         is_intervention=bool(_INTERVENTION.search(relation.cause)),
         direction=relation.direction or _likely_direction(facts.kind, relation),
@@ -139,8 +169,22 @@ def make_plan(facts: Facts, choose: Chooser, *, is_second_attempt: bool) -> Plan
         dose=facts.doses[0] if facts.doses else "",
         num_samples=min(max(60, 2 * facts.count), 1200),
         flaw=Flaw.NONE if is_second_attempt else _pick_flaw(choose),
+        is_careful=is_second_attempt,
         choose=choose,
     )
+
+
+def _lean_on_finding(facts: Facts, finding: Finding) -> Facts:
+    """Relate a reported difference to a term of the passage, instead of a doubtful pair."""
+    relation = Relation(
+        cause=f"holding {finding.term} constant",
+        effect=_REPORTED,
+        verb="reduce",
+        direction=-1,
+        comparison=_FREE_RUNS[facts.kind],
+        weight=_SURE,
+    )
+    return replace(facts, relations=(relation,))
 
 
 def _pick_relation(facts: Facts, choose: Chooser) -> Relation:
@@ -150,6 +194,21 @@ def _pick_relation(facts: Facts, choose: Chooser) -> Relation:
     if near and choose.share("relation") > 0.7:
         return near[int(choose.share("other") * len(near))]
     return first
+
+
+def _outcome(kind: Kind, effect: str) -> str:
+    """The effect as a quantity: `pelvic inflammatory disease` becomes its rate."""
+    if effect == _REPORTED:
+        return f"the {effect}"
+    if MEASURE.search(effect):
+        return effect
+    if kind == "computational":
+        return (
+            f"success in {effect}"
+            if effect.split(maxsplit=1)[0].endswith("ing")
+            else f"the score for {effect}"
+        )
+    return f"the rate of {effect}" if kind == "clinical" else f"the measured level of {effect}"
 
 
 def _pick_reason(facts: Facts, relation: Relation) -> Relation | None:
