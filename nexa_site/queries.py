@@ -136,7 +136,7 @@ def first_steps() -> FirstSteps:
 def _waiting_queues(user: User, now: datetime) -> tuple[QueueLine, ...]:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     lines = queue_lines(reviewer=user, midnight=midnight)
-    return tuple(line for line in lines if line.counts.awaiting)
+    return tuple(line for line in lines if line.counts.open)
 
 
 def _ended_runs(now: datetime) -> QuerySet[Run]:
