@@ -11,3 +11,8 @@ LEASE = timedelta(minutes=10)
 def seconds_left(*, until: datetime | None, now: datetime) -> int:
     """Whole seconds until a lease ends, never below zero."""
     return max(0, int((until - now).total_seconds())) if until else 0
+
+
+def clock(seconds: int) -> str:
+    """Seconds as a clock shows them: 272 → 4:32"""
+    return f"{seconds // 60}:{seconds % 60:02d}"

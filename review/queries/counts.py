@@ -20,10 +20,10 @@ CAP = 10_000
 _SLOTS = """
 SELECT queue.id,
   (SELECT count(*) FROM (
-     SELECT FROM review_slot WHERE queue_id = queue.id AND state = 'open' LIMIT %(cap)s) AS some),
+     SELECT FROM review_slot WHERE queue_id = queue.id AND state = 'open' LIMIT %(cap)s) AS capped),
   (SELECT count(*) FROM review_slot WHERE queue_id = queue.id AND state = 'claimed'),
   (SELECT count(*) FROM (
-     SELECT FROM review_slot WHERE queue_id = queue.id AND state = 'done' LIMIT %(cap)s) AS some)
+     SELECT FROM review_slot WHERE queue_id = queue.id AND state = 'done' LIMIT %(cap)s) AS capped)
 FROM unnest(%(queues)s::bigint[]) AS queue (id)
 """
 
@@ -38,16 +38,24 @@ class SlotCounts:
 
     @property
     def awaiting(self) -> int:
-        return min(self.open + self.claimed, CAP)
+        return self.open + self.claimed
 
     @property
     def total(self) -> int:
         return self.open + self.claimed + self.done
 
     @property
+    def is_open_capped(self) -> bool:
+        """More are open than were counted."""
+        return self.open == CAP
+
+    @property
+    def is_done_capped(self) -> bool:
+        return self.done == CAP
+
+    @property
     def is_capped(self) -> bool:
-        """There are more than were counted."""
-        return CAP in {self.open, self.done}
+        return self.is_open_capped or self.is_done_capped
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +76,12 @@ def slot_counts(queue_ids: Collection[int]) -> dict[int, SlotCounts]:
 def decided_since(*, since: datetime, reviewer: User) -> dict[int, Decided]:
     """By dataset: how many were accepted or rejected since `since` and not taken back."""
     decisions = _verdicts_since(Decision.objects.all(), since)
-    by_dataset = decisions.values_list("completion__sample__dataset").annotate(
-        Count("id"), Count("id", filter=Q(reviewer=reviewer))
+    by_dataset = (
+        decisions.order_by()
+        .values_list("completion__sample__dataset")
+        .annotate(num_all=Count("id"), num_mine=Count("id", filter=Q(reviewer=reviewer)))
     )
-    return {dataset_id: Decided(*counts) for dataset_id, *counts in by_dataset.order_by()}
+    return {dataset_id: Decided(*counts) for dataset_id, *counts in by_dataset}
 
 
 def my_decisions_since(*, since: datetime, reviewer: User) -> int:

@@ -10,7 +10,7 @@ from typing import Literal
 from django.contrib.auth.models import User
 
 from distill.models import Decision
-from review.logic.leases import seconds_left
+from review.logic.leases import clock, seconds_left
 from review.logic.panes import Pane, panes
 from review.models import Queue, Slot
 from review.queries.counts import SlotCounts, my_decisions_since, next_free_at, slot_counts
@@ -30,6 +30,10 @@ class Card:
     is_stand_in: bool
     decision_key: uuid.UUID = field(default_factory=uuid.uuid4)
 
+    @property
+    def clock(self) -> str:
+        return clock(self.seconds_left)
+
 
 @dataclass(frozen=True, slots=True)
 class Emptiness:
@@ -37,6 +41,10 @@ class Emptiness:
 
     kind: EmptyKind
     seconds_to_next: int = 0
+
+    @property
+    def clock(self) -> str:
+        return clock(self.seconds_to_next)
 
 
 @dataclass(frozen=True, slots=True)

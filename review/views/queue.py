@@ -1,0 +1,168 @@
+"""The list of queues, and the screen on which people decide."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import datetime
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from distill.http import AuthedRequest, has_role, render_partial, require_role
+from distill.logic.errors import ConflictError, InputError
+from distill.logic.reasons import Reason
+from review.forms import DecisionForm, UndoForm
+from review.logic.keys import KEYS, REASON_KEYS, key_map
+from review.models import Queue
+from review.queries.queues import queue_lines
+from review.queries.screen import review_screen
+from review.services.settle import Settled, Standing, settle_slot
+from review.services.take import take_card
+from review.services.undo import undo_last
+
+QueueView = Callable[[AuthedRequest, int], HttpResponse]
+
+_DONE = {"accept": "Accepted", "reject": "Rejected", "skip": "Skipped"}
+_NOTES = {
+    Standing.COUNTED: "",
+    Standing.LATE: " The lease had ended, but it counts: nobody had taken the card.",
+    Standing.EXTRA: " Kept as a further opinion: somebody else had been given the card.",
+    Standing.REPEATED: " It had been saved before; nothing was changed.",
+}
+
+
+@never_cache
+@require_safe
+@require_role("reviewer", "lead", "operator")
+def queues(request: AuthedRequest) -> HttpResponse:
+    context = {
+        "lines": queue_lines(reviewer=request.user, midnight=_midnight()),
+        "may_review": has_role(request.user, "reviewer", "lead"),
+    }
+    return render(request, "review/queues.html", context)
+
+
+@never_cache
+@require_safe
+@require_role("reviewer", "lead")
+def queue(request: AuthedRequest, queue_id: int) -> HttpResponse:
+    return _show(request, queue_id)
+
+
+def _posted(view: QueueView) -> QueueView:
+    """Changes by POST alone; who comes here by GET (back from the login) finds the queue."""
+
+    @functools.wraps(view)
+    def guarded(request: AuthedRequest, queue_id: int) -> HttpResponse:
+        if request.method != "POST":
+            return redirect("review:queue", queue_id)
+        return view(request, queue_id)
+
+    return guarded
+
+
+@require_role("reviewer", "lead")
+@_posted
+def claim(request: AuthedRequest, queue_id: int) -> HttpResponse:
+    get_object_or_404(Queue, pk=queue_id)
+    take_card(queue_id=queue_id, reviewer=request.user, now=timezone.now())
+    return _answer(request, queue_id, "")
+
+
+@require_role("reviewer", "lead")
+@_posted
+def decide(request: AuthedRequest, queue_id: int) -> HttpResponse:
+    get_object_or_404(Queue, pk=queue_id)
+    now = timezone.now()
+    form = DecisionForm(request.POST)
+    if not form.is_valid():
+        return _answer(request, queue_id, _first_error(form))
+    try:
+        said = _say(_settle(request, form, now))
+    except (ConflictError, InputError) as error:
+        said = str(error)
+    take_card(queue_id=queue_id, reviewer=request.user, now=now)
+    return _answer(request, queue_id, said)
+
+
+@require_role("reviewer", "lead")
+@_posted
+def undo(request: AuthedRequest, queue_id: int) -> HttpResponse:
+    form = UndoForm(request.POST)
+    if not form.is_valid():
+        return _answer(request, queue_id, _first_error(form))
+    try:
+        undone = undo_last(
+            queue_id=queue_id,
+            reviewer=request.user,
+            client_id=form.cleaned_data["client_id"],
+            decision_id=form.cleaned_data["decision"],
+            now=timezone.now(),
+        )
+    except (ConflictError, InputError) as error:
+        return _answer(request, queue_id, str(error))
+    said = (
+        "Taken back: decide it again."
+        if undone.is_back
+        else ("Taken back. The card has gone to somebody else or to a later attempt meanwhile.")
+    )
+    return _answer(request, queue_id, said)
+
+
+def _settle(request: AuthedRequest, form: DecisionForm, now: datetime) -> Settled:
+    data = form.cleaned_data
+    return settle_slot(
+        slot_id=data["slot"],
+        reviewer=request.user,
+        lease_token=data["lease"],
+        kind=data["kind"],
+        reasons=form.reasons,
+        note=data["note"],
+        client_id=data["client_id"],
+        active_ms=data["active_ms"],
+        now=now,
+    )
+
+
+def _say(settled: Settled) -> str:
+    decision = settled.decision
+    reasons = ", ".join(Reason(code).label for code in decision.reasons)
+    done = f"{_DONE[decision.kind]}: {reasons}" if reasons else _DONE[decision.kind]
+    return f"{done}.{_NOTES[settled.standing]}"
+
+
+def _first_error(form: forms.Form) -> str:
+    name, errors = next(iter(form.errors.items()))
+    return f"Not saved. {name}: {errors[0]}"
+
+
+def _answer(request: AuthedRequest, queue_id: int, said: str) -> HttpResponse:
+    """The next card for the script; for plain forms the way back to the queue's page."""
+    if request.htmx:
+        return _show(request, queue_id, said=said)
+    if said:
+        messages.info(request, said)
+    return redirect("review:queue", queue_id)
+
+
+def _show(request: AuthedRequest, queue_id: int, *, said: str = "") -> HttpResponse:
+    queue = get_object_or_404(Queue.objects.select_related("dataset"), pk=queue_id)
+    now = timezone.now()
+    context = {
+        "screen": review_screen(queue=queue, reviewer=request.user, now=now, midnight=_midnight()),
+        "said": said,
+        "keys": {key.action: key for key in KEYS},
+        "reason_keys": REASON_KEYS,
+        "key_map": key_map(),
+    }
+    return render_partial(request, "review/queue.html", context, partial="card")
+
+
+def _midnight() -> datetime:
+    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
