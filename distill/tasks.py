@@ -5,6 +5,7 @@ Only views, commands and tasks enqueue; services never do.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from django.conf import settings
@@ -12,8 +13,11 @@ from django.contrib.auth.models import User
 from django_q.models import Schedule
 from django_q.tasks import async_task
 
-from distill.models import Dataset, Run
+from distill.logic.errors import ConflictError, DistillError
+from distill.models import Dataset, Run, SourceFile
+from distill.services.delete_dataset import delete_dataset
 from distill.services.export import export_dataset
+from distill.services.ingest import discard_upload, fill_source_file, upload_path
 from distill.services.runs import stale_runs
 from distill.services.step import run_step
 
@@ -67,3 +71,30 @@ def schedule_reaper() -> None:
             "cluster": CLUSTER,
         },
     )
+
+
+def enqueue_import(source_file_id: int, upload: str) -> None:
+    """Let a worker import an uploaded file."""
+    enqueue(run_import, source_file_id, upload)
+
+
+def run_import(source_file_id: int, upload: str) -> None:
+    """Import an uploaded file. A second delivery waits for the first, then finds it done."""
+    source_file = SourceFile.objects.filter(pk=source_file_id).first()
+    if source_file is None or source_file.state == SourceFile.State.DONE:
+        return
+    # What is wrong with the file stands in its record, where people see it.
+    with contextlib.suppress(DistillError):
+        fill_source_file(source_file=source_file, path=upload_path(upload))
+    discard_upload(upload=upload)
+
+
+def enqueue_delete_dataset(dataset_id: int) -> None:
+    """Let a worker delete a large dataset."""
+    enqueue(run_delete_dataset, dataset_id)
+
+
+def run_delete_dataset(dataset_id: int) -> None:
+    """Delete a dataset; a second delivery finds nothing left."""
+    with contextlib.suppress(ConflictError):
+        delete_dataset(dataset_id=dataset_id)

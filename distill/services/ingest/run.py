@@ -78,7 +78,7 @@ def fill_source_file(
     *, source_file: SourceFile, path: Path, on_progress: OnProgress | None = None
 ) -> SourceFile:
     """Read the file into its dataset; one that is done already is left alone."""
-    with _only_one(source_file.dataset_id):
+    with import_lock(source_file.dataset_id, wait=True):
         source_file.refresh_from_db()
         if source_file.state == SourceFile.State.DONE:
             return source_file
@@ -208,10 +208,19 @@ def _save(source_file: SourceFile, *, state: SourceFile.State) -> None:
 
 
 @contextmanager
-def _only_one(dataset_id: int) -> Iterator[None]:
+def import_lock(dataset_id: int, *, wait: bool) -> Iterator[None]:
+    """Be the only one who imports into the dataset, or deletes it.
+
+    Raises `ConflictError` where another one is and `wait` is false.
+    """
     key = [_LOCK_ROOM, dataset_id % 2**31]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", key)
+        if wait:
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", key)
+        else:
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
+            if cursor.fetchone() != (True,):
+                raise ConflictError("A file is being imported into this dataset. Try again later.")
     try:
         yield
     finally:
