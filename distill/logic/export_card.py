@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 STAND_IN = "offline:"
+SPLITS = ("train", "validation", "test")
 _SIZES = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -52,7 +53,6 @@ def export_card(manifest: Mapping[str, Any]) -> str:
 
 def _head(manifest: Mapping[str, Any]) -> dict[str, Any]:
     counts: Mapping[str, int] = manifest["counts"]
-    splits = [name for name in counts if name != "total"]
     human = ["expert-generated"] if manifest["policy"] == "reviewed" else []
     parquet = {
         file["split"]: file["bytes"]
@@ -71,14 +71,14 @@ def _head(manifest: Mapping[str, Any]) -> dict[str, Any]:
                 "config_name": "default",
                 "default": True,
                 "data_files": [
-                    {"split": name, "path": f"data/{name}-*.parquet"} for name in splits
+                    {"split": name, "path": f"data/{name}-*.parquet"} for name in SPLITS
                 ],
             }
         ],
         "dataset_info": {
             "splits": [
                 {"name": name, "num_bytes": parquet[name], "num_examples": counts[name]}
-                for name in splits
+                for name in SPLITS
             ]
         },
     }
@@ -105,7 +105,8 @@ def _stand_in_warning(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _splits(manifest: Mapping[str, Any]) -> str:
-    rows = [f"| {name} | {count:,} |" for name, count in manifest["counts"].items()]
+    counts: Mapping[str, int] = manifest["counts"]
+    rows = [f"| {name} | {counts[name]:,} |" for name in (*SPLITS, "total")]
     return "\n".join(
         [
             "## Splits",

@@ -11,7 +11,7 @@ import orjson
 from django.conf import settings
 from django.db.models import QuerySet
 
-from distill.logic.export_card import is_stand_in
+from distill.logic.export_card import SPLITS, is_stand_in
 from distill.models import Export, Label
 
 MAX_CHANGED = 1_000
@@ -32,7 +32,7 @@ class ExportView:
 
     @property
     def splits(self) -> list[tuple[str, int]]:
-        return [(name, count) for name, count in self.counts.items() if name != "total"]
+        return [(name, self.counts[name]) for name in SPLITS]
 
     @property
     def files(self) -> list[dict[str, Any]]:

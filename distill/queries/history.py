@@ -91,7 +91,7 @@ class History:
 
 
 def completion_history(completion: Completion, *, now: datetime) -> History:
-    """Everything about the completion's sample × draw, in seven queries."""
+    """Everything about the completion's sample × draw, in eight queries."""
     found = Completion.objects.filter(sample=completion.sample_id, draw=completion.draw)
     completions = list(
         found.select_related(

@@ -22,8 +22,8 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from distill.logic.errors import InputError
-from distill.logic.export_card import export_card
-from distill.models import Dataset, Export, Sample
+from distill.logic.export_card import SPLITS, export_card
+from distill.models import Dataset, Export
 from distill.queries.eligible import eligible_ids
 from distill.queries.export_manifest import why_nothing
 from distill.queries.sft_rows import SftRows
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 FOLDER = Path("processed", "distillation", "exports")
-SPLITS = tuple(Sample.Split.values)
 _BATCH = 50_000
 
 

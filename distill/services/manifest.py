@@ -15,8 +15,9 @@ from distill.services.sft_files import Written
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
-    """A manifest as JSON for people and programs: indented, in the order in which it was made."""
-    path.write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    """A manifest as JSON, indented; keys sorted, since the database keeps no order of them."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+    path.write_bytes(orjson.dumps(manifest, option=options))
 
 
 def make_manifest(dataset: Dataset, policy: str, rows: SftRows, written: Written) -> dict[str, Any]:

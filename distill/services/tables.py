@@ -14,7 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from distill.logic.errors import InputError
-from distill.models import Dataset, Run, Sample
+from distill.logic.export_card import SPLITS
+from distill.models import Dataset, Run
 from distill.queries.eligible import eligible_ids
 from distill.queries.export_manifest import why_nothing
 from distill.queries.run_tables import OutputRows, RejectionRows
@@ -25,8 +26,6 @@ from distill.services.sft_files import FilePair, TableFile, file_facts, write_sf
 
 OnProgress = Callable[[int], None]
 _REPORT_EVERY = 500
-_SPLITS = tuple(Sample.Split.values)
-
 _SAMPLE_COLUMNS = [
     *((name, pa.string()) for name in ("domain", "template_name", "user_prompt", "context")),
     *((name, pa.string()) for name in ("template_prompt", "system_prompt", "source_file")),
@@ -94,7 +93,7 @@ def write_sft(*, source: Dataset | Run, policy: str, dst: Path) -> int:
     ids = eligible_ids(dataset=dataset, policy=policy, run=run)
     if not ids:
         raise InputError(why_nothing(dataset, policy=policy))
-    final = [_pair(dst, None), *(_pair(dst, split) for split in _SPLITS)]
+    final = [_pair(dst, None), *(_pair(dst, split) for split in SPLITS)]
     with ExitStack() as stack:
         # Renamed in the reverse order: the manifest first is made, and last gets its name.
         manifest_draft = stack.enter_context(atomic_path(dst.with_suffix(".manifest.json")))
@@ -107,7 +106,7 @@ def write_sft(*, source: Dataset | Run, policy: str, dst: Path) -> int:
             for pair in final
         ]
         rows = SftRows()
-        written = write_sft_files(rows.read(ids), drafts, _SPLITS)
+        written = write_sft_files(rows.read(ids), drafts, SPLITS)
         manifest = make_manifest(dataset, policy, rows, written)
         manifest["files"] = [
             asdict(file_facts(draft, split=pair.split, rows=written.rows_of(pair.split), name=name))
