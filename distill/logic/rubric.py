@@ -11,7 +11,11 @@ from distill.logic.blocks import block
 from distill.logic.documents import Document
 from distill.logic.json_reply import read_json_object
 from distill.logic.reasons import Reason
+from distill.logic.storable import storable
 from distill.logic.types import Evidence, Message, Scores
+
+FLAG_CHARACTERS = 100
+"""A flag is a short code; what is longer is cut."""
 
 
 class Dimension(Document):
@@ -118,11 +122,11 @@ def parse_judgement(rubric: Rubric, text: str, *, judge: str) -> Scores | Eviden
     if flags is None:
         return _invalid(judge, '"flags" is no list of texts')
     by_dimension = {name: float(scores[name]) for name in rubric.names}
-    return Scores(judge, by_dimension, _storable(rationale), flags)
+    return Scores(judge, by_dimension, storable(rationale).strip(), flags)
 
 
 def _invalid(judge: str, fault: str) -> Evidence:
-    return Evidence(Reason.JUDGE_INVALID, f"judge {judge}: {_storable(fault)}")
+    return Evidence(Reason.JUDGE_INVALID, f"judge {judge}: {storable(fault).strip()}")
 
 
 def _fault_in_scores(rubric: Rubric, scores: dict[str, object]) -> str:
@@ -149,10 +153,5 @@ def _read_flags(flags: object) -> tuple[str, ...] | None:
         return ()
     if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
         return None
-    clean = (_storable(flag).lower() for flag in flags)
+    clean = (storable(flag, limit=FLAG_CHARACTERS).strip().lower() for flag in flags)
     return tuple(dict.fromkeys(flag for flag in clean if flag))
-
-
-def _storable(text: str) -> str:
-    # PostgreSQL stores no NUL.
-    return text.replace("\0", "\ufffd").strip()

@@ -21,6 +21,7 @@ from distill.logic.recipe import JudgeConfig
 from distill.logic.regeneration import may_regenerate
 from distill.logic.rubric import parse_judgement
 from distill.logic.rules import apply_rules
+from distill.logic.storable import storable
 from distill.logic.templates import parse_reply
 from distill.logic.types import Evidence, Scores
 from distill.models import Completion, CompletionState, Judgement, SampleDraw, Verdict
@@ -86,7 +87,7 @@ def _fail(work: Work, error: TeacherError) -> None:
         state=SampleDraw.State.FAILED,
         completion=work.completion,
         failure_kind=error.kind,
-        failure_message=str(error),
+        failure_message=storable(str(error)),
     )
 
 
@@ -122,6 +123,7 @@ def _draft(job: Job, answer: Answered) -> Completion:
     template = template_of(job, work.sample)
     parent = work.completion
     attempt = parent.attempt + 1 if parent else 1
+    text = storable(reply.text)
     return Completion(
         sample=work.sample,
         recipe_id=job.recipe_id,
@@ -132,16 +134,16 @@ def _draft(job: Job, answer: Answered) -> Completion:
             draw=work.row.draw,
             attempt=attempt,
             teacher=request.teacher,
-            text=reply.text,
+            text=text,
         ),
         draw=work.row.draw,
         attempt=attempt,
         teacher=request.teacher,
-        model=reply.model,
+        model=storable(reply.model, limit=200),
         template_name=template.name,
-        text=reply.text,
-        fields=parse_reply(template, reply.text, finish_reason=reply.finish_reason).fields,
-        finish_reason=reply.finish_reason,
+        text=text,
+        fields=parse_reply(template, text, finish_reason=reply.finish_reason).fields,
+        finish_reason=storable(reply.finish_reason, limit=40),
         prompt_tokens=reply.usage.prompt_tokens if reply.usage else None,
         completion_tokens=reply.usage.completion_tokens if reply.usage else None,
         latency_ms=reply.latency_ms,

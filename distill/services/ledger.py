@@ -15,6 +15,7 @@ from django.db.models import F, Max, Q
 
 from distill.logic.errors import TeacherError
 from distill.logic.prices import TokenPrice, actual_nano
+from distill.logic.storable import storable
 from distill.logic.types import Reply, Request
 from distill.models import Call, Purchase, Run
 from distill.models import Reply as ReplyRow
@@ -210,7 +211,8 @@ def _reply_row(delivery: Delivery, accepted: set[int]) -> ReplyRow:
         latency_ms=outcome.latency_ms,
     )
     if isinstance(outcome, TeacherError):
-        row.outcome, row.status, row.message = outcome.kind, outcome.status, str(outcome)
+        row.outcome, row.status = outcome.kind, outcome.status
+        row.message = storable(str(outcome))
         row.cost_nano = wish.bound_nano if outcome.kind.may_be_billed else 0
         return row
     row.outcome = ReplyRow.SURPLUS if delivery.call_id in accepted else ReplyRow.ACCEPTED
