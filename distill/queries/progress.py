@@ -49,6 +49,15 @@ class Progress:
         return self.by_state.get(_State.FAILED, 0)
 
     @property
+    def answered(self) -> int:
+        """Answered and nothing else: where a run that only generates leaves them."""
+        return self.by_state.get(_State.ANSWERED, 0)
+
+    @property
+    def filtered(self) -> int:
+        return self.by_state.get(_State.FILTERED, 0)
+
+    @property
     def passed(self) -> int:
         return self.by_state.get(_State.PASSED, 0)
 

@@ -39,7 +39,7 @@ class RunSummary:
 
     @property
     def is_standin(self) -> bool:
-        return uses_standin(self.run.recipe.document)
+        return uses_standin(self.run.recipe.document, self.run.kind)
 
     @property
     def is_counting(self) -> bool:
@@ -65,7 +65,9 @@ class Preview:
     """
 
     shown: tuple[SampleMessages, ...]
+    starts_from_samples: bool
     num_samples: int
+    """Samples, or completions where the run starts from these."""
     num_calls: int
     unpriced: tuple[str, ...]
     at_most_nano: int | None
@@ -107,15 +109,18 @@ def _summary(run: Run, counts: dict[str, int]) -> RunSummary:
     )
 
 
-def uses_standin(document: dict[str, Any]) -> bool:
-    """Whether teacher or judge of a recipe's document is the offline stand-in."""
-    return any(is_offline(name) for name in models_of(document))
+def uses_standin(document: dict[str, Any], kind: str) -> bool:
+    """Whether a run of this kind asks the offline stand-in, as teacher or as judge."""
+    return any(is_offline(name) for name in models_of(document, kind))
 
 
-def models_of(document: dict[str, Any]) -> list[str]:
-    """The teacher and the judges of a recipe's document, each once."""
-    judges = (judge["teacher"] for judge in document["judges"])
-    return list(dict.fromkeys([document["teacher"]["name"], *judges]))
+def models_of(document: dict[str, Any], kind: str) -> list[str]:
+    """The models of a recipe's document that a run of this kind asks, each once."""
+    plan = PLANS[kind]
+    names = [document["teacher"]["name"]] if plan.asks or plan.regenerates else []
+    if plan.judges:
+        names += [judge["teacher"] for judge in document["judges"]]
+    return list(dict.fromkeys(names))
 
 
 def is_unpriced(run: Run) -> bool:
@@ -150,6 +155,7 @@ def preview_run(
     unpriced = {item.teacher for item in estimates if item.at_most_nano is None}
     return Preview(
         shown=tuple(asked[:NUM_SHOWN]) if plan.asks else (),
+        starts_from_samples=plan.asks,
         num_samples=num_samples,
         num_calls=sum(item.count for item in estimates),
         unpriced=tuple(sorted(unpriced)),

@@ -45,7 +45,7 @@ def test_teacher(request: AuthedRequest) -> HttpResponse:
     form = StartRunForm(request.POST)
     if not form.is_complete:
         return _page(request, form, status=422)
-    names = models_of(form.content.model_dump(mode="json"))
+    names = models_of(form.content.model_dump(mode="json"), form.cleaned_data["kind"])
     return _page(request, form, checks=[_check(name) for name in names])
 
 
@@ -122,7 +122,8 @@ def _page(
         "teachers": known_teachers(),
         "has_dataset": Dataset.objects.exists(),
         "has_recipe": Recipe.objects.exists(),
-        "is_standin": form.is_complete and uses_standin(form.content.model_dump(mode="json")),
+        "is_standin": form.is_complete
+        and uses_standin(form.content.model_dump(mode="json"), form.cleaned_data["kind"]),
     }
     return render_partial(
         request,

@@ -61,7 +61,7 @@ def run(request: AuthedRequest, run_id: int) -> HttpResponse:
     wanted = (target,) if target in _PARTS else tuple(_PARTS)
     context: dict[str, object] = {
         "run": found,
-        "is_standin": uses_standin(found.recipe.document),
+        "is_standin": uses_standin(found.recipe.document, found.kind),
         "may_start": has_role(request.user, "operator"),
     }
     for name in wanted:
@@ -110,6 +110,8 @@ def _live_part(run: Run) -> dict[str, object]:
         "progress": live_progress(run, now=timezone.now()),
         "is_unpriced": is_unpriced(run),
         "took": took,
+        "answered_url": completions_url(run, {"state": "new"}),
+        "filtered_url": completions_url(run, {"state": "filtered"}),
         "passed_url": completions_url(run, {"state": "passed"}),
         "rejected_url": completions_url(run, {"state": "rejected"}),
         "failed_url": completions_url(run, {"state": "failed"}),
