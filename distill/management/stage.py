@@ -28,6 +28,7 @@ from distill.services.recipes import save_recipe
 from distill.services.runs import continue_run, request_stop
 from distill.services.step import Pulse, run_step
 from distill.teachers.offline import offline_teacher
+from distill.teachers.offline.misbehave import parse_faults
 from distill.teachers.registry import canonical_name, is_offline, resolve
 
 NANO = 1_000_000_000
@@ -225,9 +226,7 @@ def work_off(run: Run, *, label: str, faults: str = "none") -> Run:
     return run
 
 
-def _show(
-    run: Run, update: Callable[..., None], stop: Callable[[], bool], pulse: Pulse
-) -> None:
+def _show(run: Run, update: Callable[..., None], stop: Callable[[], bool], pulse: Pulse) -> None:
     if stop():
         request_stop(run_id=run.id)
     _show_counts(run, update, in_flight=pulse["in_flight"], per_s=pulse["replies_per_s"])
@@ -263,6 +262,7 @@ def _interruptible(run: Run) -> Iterator[Callable[[], bool]]:
 
 def _teacher_of(run: Run, faults: str) -> Any:
     """The offline teacher, for as long as the run needs one, else nothing; keys are looked up."""
+    parse_faults(faults)
     content, plan = run.recipe.content, PLANS[run.kind]
     names = [judge.teacher for judge in content.judges] if plan.judges else []
     if plan.asks or plan.regenerates:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from distill import tasks
@@ -73,4 +74,5 @@ continues it. With --background a worker of `make up` takes it and the site show
             self.stdout.write("What passed awaits review on the site; export it afterwards.")
             return
         export = export_dataset(dataset=run.dataset, policy=policy)
-        self.stdout.write(f"Exported {export} to {stage.shown(Path(export.folder))}")
+        folder = Path(settings.DATA_DIR, export.folder)
+        self.stdout.write(f"Exported {export} to {stage.shown(folder)}")

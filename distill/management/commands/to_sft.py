@@ -1,0 +1,74 @@
+"""`manage.py to_sft`: package chosen completions as training data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+
+from distill.logic.recipe import Recipe as RecipeContent
+from distill.management import stage
+from distill.models import Dataset, Export, Run
+from distill.services.export import export_dataset
+from distill.services.recipes import save_recipe
+from distill.services.tables import write_sft
+
+
+class Command(stage.StageCommand):
+    help = """Write training data: chat messages as JSONL and Parquet side by side, with a manifest.
+
+By dataset, as a numbered export under the data folder (the same rows again give the same export),
+or into a file of your own:
+    manage.py to_sft --dataset demo --policy reviewed
+    manage.py to_sft --dataset demo --policy gate --dst sft.jsonl
+
+In the guide's file form every row of the file that passes the (free) rules is taken:
+    manage.py to_sft --src filtered.parquet --dst sft_scientific_v1.jsonl
+
+Splits go by source document. Beside x.jsonl stand x.parquet, both for each split (x_train.jsonl,
+…) and x.manifest.json with counts, hashes and the waterfall. The same inputs give the same bytes.
+"""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        stage.add_source(parser, default=stage.data_path("filtered", "filtered_v1.parquet"))
+        parser.add_argument("--dst", type=Path, metavar="FILE", help="the JSONL file to write")
+        parser.add_argument(
+            "--policy",
+            choices=Export.Policy.values,
+            default=Export.Policy.REVIEWED,
+            help="with --dataset: what people accepted, or what passed the gate",
+        )
+        stage.add_recipe(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        dataset = stage.find_dataset(options)
+        dst: Path | None = options["dst"]
+        if not options["dataset"]:
+            default = stage.data_path("sft_datasets", "sft_scientific_v1.jsonl")
+            self._write(self._check(dataset, options), Export.Policy.GATE, dst or default)
+        elif dst:
+            self._write(dataset, options["policy"], dst)
+        else:
+            export = export_dataset(dataset=dataset, policy=options["policy"])
+            folder = Path(settings.DATA_DIR, export.folder)
+            self.stdout.write(f"{export} in {stage.shown(folder)}")
+
+    def _check(self, dataset: Dataset, options: dict[str, Any]) -> Run:
+        """Run the rules over the file's rows; judges were asked before, or were not wanted."""
+        content = stage.find_recipe(options, self.stderr.write).content
+        without_judges = RecipeContent.model_validate(content.model_dump() | {"judges": ()})
+        run = stage.start_or_continue(
+            dataset=dataset,
+            recipe=save_recipe(content=without_judges),
+            kind=Run.Kind.GATE,
+            options=options,
+        )
+        run = stage.work_off(run, label="Checking")
+        stage.say_reasons(run, self.stderr.write)
+        return run
+
+    def _write(self, source: Dataset | Run, policy: str, dst: Path) -> None:
+        num_rows = write_sft(source=source, policy=policy, dst=dst)
+        self.stdout.write(f"{num_rows} training rows in {dst} and {dst.with_suffix('.parquet')}")

@@ -1,0 +1,142 @@
+"""The guide's file forms, one after the other, as a person types them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import polars as pl
+import pytest
+from django.core.management import CommandError, call_command
+
+import distill
+from distill.models import Purchase, Run
+from distill.teachers.offline import offline_teacher
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PASSAGES = Path(distill.__file__).parent / "demo" / "passages.jsonl"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def teacher() -> Iterator[None]:
+    """One offline teacher for all commands, on the port that they look at."""
+    with offline_teacher(0, faults="citations=0.1") as url, pytest.MonkeyPatch.context() as patch:
+        port = int(url.split(":")[2].split("/")[0])
+        patch.setattr("distill.teachers.offline.process._configured_port", lambda: port)
+        patch.setenv("OFFLINE_TEACHER_PORT", str(port))
+        yield
+
+
+@pytest.fixture
+def papers(tmp_path: Path) -> Path:
+    path = tmp_path / "papers.jsonl"
+    lines = PASSAGES.read_bytes().splitlines()[:30]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return path
+
+
+def run(name: str, *arguments: object) -> str:
+    said = io.StringIO()
+    call_command(name, *map(str, arguments), stdout=said, stderr=io.StringIO())
+    return said.getvalue()
+
+
+def test_the_guides_stages_in_file_form(papers: Path, tmp_path: Path) -> None:
+    inputs, outputs = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    filtered, passed = tmp_path / "filtered.parquet", tmp_path / "passed.parquet"
+    rejections, again = tmp_path / "rejections.parquet", tmp_path / "again.parquet"
+    sft = tmp_path / "sft.jsonl"
+
+    run("prepare_inputs", "--src", papers, "--text-column", "text", "--dst", inputs)
+    run("collect_teacher", "--src", inputs, "--dst", outputs, "--teacher", "offline:extractive")
+    answered = pl.read_parquet(outputs)
+    assert len(answered) == 30
+    assert {"teacher_output", "model_id", "latency_ms", "total_tokens"} <= set(answered.columns)
+    assert set(answered["sample_id"]) == set(pl.read_parquet(inputs)["sample_id"])
+
+    run("filter_pairs", "--src", outputs, "--dst", filtered)
+    assert pl.read_parquet(filtered)["passes_all"].all()
+    run("sample_gate", "--src", outputs, "--dst", passed, "--rejections", rejections)
+    rejected = pl.read_parquet(rejections)
+    assert len(pl.read_parquet(passed)) + len(rejected) == 30
+    assert "citation" in {reason for row in rejected["rejection_reasons"] for reason in row}
+
+    run("regenerate_bad", "--rejected", rejections, "--dst", again)
+    assert set(pl.read_parquet(again)["attempt"]) == {2}
+    run("to_sft", "--src", passed, "--dst", sft)
+    rows = [orjson.loads(line) for line in sft.read_bytes().splitlines()]
+    assert len(rows) == len(pl.read_parquet(passed))
+    assert [message["role"] for message in rows[0]["messages"]] == ["system", "user", "assistant"]
+
+
+def test_a_second_call_continues_and_buys_nothing(papers: Path, tmp_path: Path) -> None:
+    outputs = tmp_path / "out.parquet"
+    run("collect_teacher", "--src", papers, "--dst", outputs, "--max-samples", 10)
+    bought, first = Purchase.objects.count(), pl.read_parquet(outputs)
+    run("collect_teacher", "--src", papers, "--dst", outputs, "--max-samples", 10)
+    assert Purchase.objects.count() == bought
+    assert Run.objects.count() == 1
+    assert first.equals(pl.read_parquet(outputs))
+
+
+def test_launch_pipeline_goes_from_a_file_to_an_export(
+    papers: Path, tmp_path: Path, settings: pytest.FixtureRequest
+) -> None:
+    settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
+    said = run("launch_pipeline", "--src", papers, "--policy", "gate")
+    assert "Exported" in said
+    assert list(tmp_path.glob("processed/distillation/exports/*/v1/train.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["collect_teacher", "--src", "nowhere.parquet"], "nowhere.parquet does not exist"),
+        (["collect_teacher", "--dataset", "nothing"], "no dataset 'nothing'"),
+        (["sample_gate", "--dataset", "nothing"], "no dataset 'nothing'"),
+        (["collect_teacher", "--src", "{papers}", "--recipe", "odd"], "no recipe 'odd'"),
+        (
+            ["collect_teacher", "--src", "{papers}", "--teacher", "openai:gpt-4o"],
+            "--max-samples",
+        ),
+        (
+            ["collect_teacher", "--src", "{papers}", "--teacher", "openai:x", "--max-samples", "1"],
+            "OPENAI_API_KEY",
+        ),
+        (
+            ["collect_teacher", "--src", "{papers}", "--teacher", "openia:gpt-4o"],
+            "openai",
+        ),
+        (["filter_pairs", "--src", "{papers}"], "collect some first"),
+        (["to_sft", "--src", "{papers}"], "0"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    papers: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    typed = [argument.replace("{papers}", str(papers)) for argument in arguments]
+    with pytest.raises(CommandError) as error:
+        run(*typed)
+    assert words in str(error.value)
+    assert "Traceback" not in str(error.value)
+
+
+def test_a_bare_model_name_is_mapped_and_said(papers: Path) -> None:
+    said = io.StringIO()
+    with pytest.raises(CommandError, match="OPENROUTER_API_KEY"):
+        call_command(
+            "collect_teacher",
+            "--src",
+            str(papers),
+            "--teacher",
+            "openrouter:gpt-4o",
+            "--max-samples",
+            "1",
+            stderr=said,
+        )
+    assert "openrouter:openai/gpt-4o" in said.getvalue()
