@@ -131,7 +131,7 @@ def resolve(name: str, *, offline_url: str | None = None) -> Endpoint:
     if provider in _URL_PROVIDERS:
         return _resolve_url(provider, model)
     row = PROVIDERS[provider]
-    key = os.environ.get(row.key_variable, "").strip()
+    key = _read_key(row.key_variable)
     if row.needs_key and not key:
         raise InputError(f"{name} needs a key: set the environment variable {row.key_variable}")
     base_url = _base_url(row)
@@ -321,12 +321,19 @@ def _base_url(provider: Provider) -> str:
     return override if urlsplit(override).path else override + usual_path
 
 
+def _read_key(variable: str) -> str:
+    key = os.environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise InputError(f"{variable} holds characters that no key has: set it anew")
+    return key
+
+
 def _resolve_url(scheme: str, rest: str) -> Endpoint:
     address, _, model = f"{scheme}:{rest}".partition("#")
     base_url = address.rstrip("/")
     return Endpoint(
         base_url=base_url,
-        api_key=os.environ.get(_host_variable(address), "").strip(),
+        api_key=_read_key(_host_variable(address)),
         model=model,
         provider=urlsplit(address).hostname or scheme,
         proxy=_proxy_for(base_url),

@@ -52,8 +52,8 @@ def _hypothesis(plan: Plan) -> str:
     if plan.flaw is Flaw.VAGUE:
         where = f" {plan.system}" if plan.system else ""
         return _upper_first(
-            f"{plan.relation.cause} may play some role in {plan.relation.effect}{where}, and it "
-            "could be worth looking at this more closely."
+            f"{_subject(plan)} may play some role in {plan.outcome}{where}, and it could be worth "
+            "looking at this more closely."
         )
     claim = _claim(plan)
     if plan.flaw in (Flaw.NO_RULE, Flaw.THIN_METHOD):
@@ -89,7 +89,7 @@ def _claim(plan: Plan) -> str:
 
 def _claim_on_finding(plan: Plan) -> str:
     """What the source reports, in its words, and what that would mean if one term explained it."""
-    term = plan.relation.cause.removeprefix("holding ").removesuffix(" constant")
+    term = _subject(plan)
     shrinks = f"shrink it by at least {plan.threshold} relative to {plan.comparison}, {plan.window}"
     return plan.choose.pick(
         "claim",
@@ -103,6 +103,12 @@ def _claim_on_finding(plan: Plan) -> str:
             f"constant should then {shrinks}.",
         ),
     )
+
+
+def _subject(plan: Plan) -> str:
+    """What the hypothesis is about: the cause, or the term that is held constant."""
+    cause = plan.relation.cause
+    return cause.removeprefix("holding ").removesuffix(" constant") if plan.finding else cause
 
 
 def _action(plan: Plan) -> str:

@@ -7,10 +7,11 @@ half of one is not.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distill.teachers.offline.phrases import STOPWORDS, shares_words, tidy
+from distill.teachers.offline.phrases import STOPWORDS, content_words, shares_words, tidy
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ _POINTS_BACK = re.compile(
     r"^(?:this|these|those|that|it|its|they|their|he|she|such|there|here|however|but|and|or|so|thus|"
     r"hence|therefore|yet|nor|both|neither|instead|in contrast|on the other|moreover|furthermore|"
     r"then|also|another|each|the (?:former|latter|other|same|rest|extra|gain|effect|drug)|whether|"
-    r"to\b|if\b|how\b|why\b|for this|in this|our|we)\b",
+    r"to|if|how|why|what|for this|in this|our|we|explain|derive|describe|discuss|analy[sz]e|"
+    r"compare|outline|evaluate|propose|design|predict)\b",
     re.IGNORECASE,
 )
 _NO_FINDING = re.compile(
@@ -81,11 +83,18 @@ def key_terms(sentences: Sequence[str]) -> list[str]:
         # Two words may be seen once; one alone says little, and three are often half a clause.
         if count > 1 or len(phrase.split()) == 2
     }
+    ranked = sorted(weights, key=lambda phrase: (-weights[phrase], phrase))
     terms: list[str] = []
-    for phrase in sorted(weights, key=lambda phrase: (-weights[phrase], phrase)):
+    for phrase in [*ranked, *_common_words(sentences)]:
         if tidy(phrase) == phrase and not any(shares_words(phrase, known) for known in terms):
             terms.append(phrase)
     return terms[:6]
+
+
+def _common_words(sentences: Sequence[str]) -> list[str]:
+    """Single words, the commonest first: what is left where no phrase stands out."""
+    counts = Counter(content_words(" ".join(sentences)))
+    return [word for word, _ in counts.most_common(40) if _is_term_word(word)]
 
 
 def _clarity(sentence: str) -> float:

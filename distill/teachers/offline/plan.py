@@ -26,8 +26,8 @@ class Flaw(StrEnum):
 
 
 _FLAW_SHARES = (
-    (Flaw.VAGUE, 0.08),
-    (Flaw.THIN_METHOD, 0.07),
+    (Flaw.VAGUE, 0.09),
+    (Flaw.THIN_METHOD, 0.08),
     (Flaw.NO_RULE, 0.05),
     (Flaw.GENERIC, 0.02),
     (Flaw.TERSE, 0.02),
@@ -141,9 +141,9 @@ _WINDOWS: dict[Kind, str] = {
 
 def make_plan(facts: Facts, choose: Chooser, *, is_second_attempt: bool) -> Plan | None:
     """Decide what to say; None where the passage holds nothing to relate."""
-    if not facts.relations:
+    if not facts.relations and not facts.finding:
         return None
-    if facts.finding and facts.relations[0].weight < _SURE:
+    if facts.finding and not any(relation.weight >= _SURE for relation in facts.relations):
         facts = _lean_on_finding(facts, facts.finding)
     relation = _pick_relation(facts, choose)
     is_reported = relation.effect == _REPORTED

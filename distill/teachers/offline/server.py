@@ -151,7 +151,7 @@ async def _chat_completions(request: web.Request) -> web.StreamResponse:
     state.requests[request_hash] += 1
     fault = state.faults.choose(request_hash, seen)
     if fault:
-        state.by_fault[fault] += 1
+        state.by_fault[fault.value] += 1
     if fault and not fault.is_billed:
         return _unbilled(request, fault, state.faults)
     state.completions[request_hash] += 1
