@@ -41,6 +41,8 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     """Point Django at the tests' own server: settings are read before it can be started."""
     from django.db import connections
 
+    # A connection that the live server's thread keeps would stand in the way of dropping it all.
+    connections["default"].settings_dict["CONN_MAX_AGE"] = 0
     if sockets := os.environ.get(SOCKETS):
         connections["default"].settings_dict["HOST"] = sockets
 

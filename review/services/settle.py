@@ -47,7 +47,6 @@ def settle_slot(
     reasons: Collection[Reason] = (),
     note: str = "",
     client_id: uuid.UUID,
-    judge_seen: bool = False,
     active_ms: int | None = None,
     now: datetime,
 ) -> Settled:
@@ -68,7 +67,7 @@ def settle_slot(
             reasons=reasons,
             note=note,
             client_id=client_id,
-            judge_seen=judge_seen,
+            judge_seen=_has_seen_judge(slots[0].completion_id, reviewer),
             active_ms=active_ms,
         )
         if is_repeated:
@@ -86,6 +85,12 @@ def _lock_slots(slot_id: int) -> list[Slot]:
     if not slots:
         raise InputError("This card no longer exists: its dataset has been deleted.")
     return slots
+
+
+def _has_seen_judge(completion_id: int, reviewer: User) -> bool:
+    """Whoever has decided it once was shown the judge's score then, also if that was undone."""
+    decisions = Decision.objects.filter(completion=completion_id, reviewer=reviewer)
+    return decisions.filter(kind__in=(Decision.Kind.ACCEPT, Decision.Kind.REJECT)).exists()
 
 
 def _find_place(slots: Sequence[Slot], *, slot_id: int, reviewer: User) -> Slot | None:

@@ -56,7 +56,7 @@
   const isRejecting = () => review.classList.contains("is-rejecting");
   const askReason = () => {
     setRejecting(true);
-    say("Reject: press 1 to 9 for the reason, or Esc to leave it.");
+    say("Reject: press 1 to 9, or choose a reason and Reject again. Esc leaves it.");
   };
 
   // --- one request at a time; what was pressed meanwhile waits with its card ---
@@ -90,7 +90,11 @@
   }, true);
 
   review.addEventListener("htmx:configRequest", (event) => {
-    if (event.target === decide) event.detail.parameters.active_ms = String(readActiveMs());
+    const { parameters, triggeringEvent } = event.detail;
+    const submitter = triggeringEvent?.submitter;
+    // htmx adds the button that has the focus, which need not be the one that is meant.
+    if (submitter) parameters[submitter.name] = submitter.value;
+    if (event.target === decide) parameters.active_ms = String(readActiveMs());
   });
   review.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target !== decide && event.target !== undo) return;
@@ -132,8 +136,12 @@
     return event.defaultPrevented || isShortcut || event.isComposing || event.target.closest?.(TYPING);
   };
   document.addEventListener("keydown", (event) => {
-    if (isForOthers(event) || document.querySelector("dialog[open], :popover-open")) return;
+    if (isForOthers(event)) return;
     const action = actions[event.key];
+    if (document.querySelector("dialog[open], :popover-open")) {
+      if (action === "help") byId("keys").close();
+      return;
+    }
     const reason = reasons[event.key];
     if (event.key === "Escape" && isRejecting()) {
       setRejecting(false);

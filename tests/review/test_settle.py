@@ -185,6 +185,14 @@ def test_undo_brings_the_card_back_to_the_same_person(anna):
     assert settle(stored, anna, "reject").standing == Standing.COUNTED
 
 
+def test_who_decides_anew_has_seen_the_judge(anna):
+    queue = make_queue(1)
+    (slot,) = claim(queue, anna)
+    assert not settle(slot, anna).decision.judge_seen
+    undo(queue, anna)
+    assert settle(slot, anna).decision.judge_seen
+
+
 def test_undo_goes_back_one_decision_at_a_time(anna):
     queue = make_queue(3)
     slots = claim(queue, anna, count=3)
