@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from distill.views import completions, exports, recipes, run_start, runs
+from distill.views import completions, datasets, exports, recipes, run_start, runs, uploads
 
 app_name = "distill"
 
-dataset_urls: list[URLPattern] = []
+dataset_urls: list[URLPattern] = [
+    path("datasets/", datasets.datasets, name="datasets"),
+    path("datasets/upload/", uploads.upload_dataset, name="upload_dataset"),
+    path("datasets/upload/<uuid:upload>/", uploads.map_upload, name="map_upload"),
+    path("datasets/<int:pk>/", datasets.dataset, name="dataset"),
+    path("datasets/<int:pk>/delete/", datasets.delete_dataset_view, name="delete_dataset"),
+    path(
+        "datasets/<int:pk>/files/<int:file_id>/refused.csv",
+        datasets.download_refused,
+        name="download_refused",
+    ),
+]
 run_urls: list[URLPattern] = [
     path("runs/", runs.runs, name="runs"),
     path("runs/start/", run_start.start_run, name="start_run"),

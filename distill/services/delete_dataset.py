@@ -41,15 +41,15 @@ def _delete_some(dataset: Dataset) -> bool:
             .values_list("pk", flat=True)[:_BATCH]
         )
         completions = Completion.objects.filter(sample__in=ids)
-        calls = set(completions.filter(call__isnull=False).values_list("call", flat=True))
-        judged = Judgement.objects.filter(completion__sample__in=ids, call__isnull=False)
+        calls = set(completions.values_list("call", flat=True))
+        judged = Judgement.objects.filter(completion__sample__in=ids)
         calls.update(judged.values_list("call", flat=True))
         Sample.objects.filter(pk__in=ids).delete()
-    _forget_calls(calls)
+    _forget_calls({call for call in calls if call is not None})
     return bool(ids)
 
 
-def _forget_calls(calls: set[int | None]) -> None:
+def _forget_calls(calls: set[int]) -> None:
     unused = Call.objects.filter(pk__in=calls, completions__isnull=True, judgements__isnull=True)
     try:
         with transaction.atomic():
