@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.contrib.auth.models import Group, User
 
@@ -160,7 +161,7 @@ def make_sample_draw(
     people_reasons: Sequence[Reason] = (),
     failure_kind: str = "",
     attempt: int = 1,
-    **fields: object,
+    **fields: Any,
 ) -> SampleDraw:
     """A sample draw of the run in `state`, with the completion, verdict and label that it needs."""
     sample = make_sample(run.dataset)

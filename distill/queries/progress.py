@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Q, Sum
 
+from distill.logic.errors import FailureKind
 from distill.logic.plans import PLANS
 from distill.models import Purchase, Reply, Run, RunEvent, SampleDraw
 
@@ -35,6 +36,10 @@ class Progress:
     """None while nobody can tell."""
     is_quiet: bool
     """The run is running, but its worker has said nothing for a while."""
+    is_untaken: bool
+    """The run is queued for a while, and no worker has ever taken it."""
+    may_retry: bool
+    """It has ended, and some of what failed would be tried again if it were resumed."""
 
     @property
     def total(self) -> int:
@@ -97,7 +102,7 @@ class Account:
 
 
 def live_progress(run: Run, *, now: datetime) -> Progress:
-    """The fast part, in one index-only query."""
+    """The fast part, in one index-only query, and one more when the run has ended."""
     by_state = count_states(run)
     pulse = run.pulse if run.is_active else {}
     rate = float(pulse.get("replies_per_s") or 0)
@@ -112,7 +117,16 @@ def live_progress(run: Run, *, now: datetime) -> Progress:
         waiting=int(pulse.get("waiting") or 0),
         seconds_left=_seconds_left(by_state.get(_State.PENDING, 0), rate, run),
         is_quiet=run.state == Run.State.RUNNING and (not beat or now - beat > QUIET_AFTER),
+        is_untaken=run.state == Run.State.QUEUED
+        and run.started_at is None
+        and now - run.created_at > QUIET_AFTER,
+        may_retry=not run.is_active and _has_passing_failures(run),
     )
+
+
+def _has_passing_failures(run: Run) -> bool:
+    kinds = [kind for kind in FailureKind if kind.is_retryable]
+    return run.sample_draws.filter(state=_State.FAILED, failure_kind__in=kinds).exists()
 
 
 def count_states(run: Run) -> dict[str, int]:

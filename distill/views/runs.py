@@ -57,7 +57,7 @@ def runs(request: AuthedRequest) -> HttpResponse:
 def run(request: AuthedRequest, run_id: int) -> HttpResponse:
     """One run. Its live parts ask for themselves again until the run has ended."""
     found = get_object_or_404(all_runs(), pk=run_id)
-    target = request.htmx.target if request.htmx else None
+    target = (request.htmx.target if request.htmx else None) or ""
     wanted = (target,) if target in _PARTS else tuple(_PARTS)
     context: dict[str, object] = {
         "run": found,

@@ -202,6 +202,19 @@ def test_the_standin_is_named(operator, running):
     assert "stand-in" not in operator.get(_url(real)).text
 
 
+def test_a_run_that_no_worker_takes_is_said_to_wait(operator):
+    run = make_run()
+    assert "No worker has taken" not in operator.get(_url(run)).text
+    Run.objects.update(created_at=timezone.now() - timedelta(minutes=1))
+    assert "No worker has taken" in operator.get(_url(run)).text
+
+
+def test_what_would_fail_again_is_not_offered_again(operator):
+    run = make_run(state=Run.State.DONE, is_populated=True)
+    make_sample_draw(run, state=STATE.FAILED, failure_kind=FailureKind.REFUSED)
+    assert "Try the failed again" not in operator.get(_url(run)).text
+
+
 def test_a_silent_worker_is_said_to_be_silent(operator, running):
     assert not live_progress(running, now=timezone.now()).is_quiet
     later = timezone.now() + timedelta(minutes=1)
