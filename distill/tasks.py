@@ -6,6 +6,7 @@ Only views, commands and tasks enqueue; services never do.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 
 from django.conf import settings
@@ -14,7 +15,7 @@ from django_q.models import Schedule
 from django_q.tasks import async_task
 
 from distill.logic.errors import ConflictError, DistillError
-from distill.models import Dataset, Run, SourceFile
+from distill.models import Dataset, Export, Run, SourceFile
 from distill.services.delete_dataset import delete_dataset
 from distill.services.export import export_dataset
 from distill.services.ingest import discard_upload, fill_source_file, upload_path
@@ -22,6 +23,7 @@ from distill.services.runs import stale_runs
 from distill.services.step import run_step
 
 CLUSTER = "pipeline"
+logger = logging.getLogger(__name__)
 
 
 def enqueue(function: Callable[..., None], *arguments: object) -> None:
@@ -35,10 +37,19 @@ def enqueue_run(run_id: int) -> None:
 
 
 def run_run(run_id: int) -> None:
-    """Take one step of a run, and enqueue the next if there is more to do."""
+    """Take one step of a run, and enqueue what follows from it.
+
+    That is the next step if there is more to do; after a whole pipeline whose recipe exports what
+    passed the gate, the export.
+    """
     state = run_step(run_id)
     if state == Run.State.QUEUED and not settings.STOP_FILE.exists():
         enqueue_run(run_id)
+    if state == Run.State.DONE:
+        run = Run.objects.select_related("recipe").get(id=run_id)
+        policy = run.recipe.content.export.policy
+        if run.kind == Run.Kind.PIPELINE and policy == Export.Policy.GATE:
+            enqueue_export(run.dataset_id, policy, run.created_by_id)
 
 
 def enqueue_stale_runs() -> None:
@@ -53,11 +64,18 @@ def enqueue_export(dataset_id: int, policy: str, user_id: int | None = None) -> 
 
 
 def run_export(dataset_id: int, policy: str, user_id: int | None = None) -> None:
-    """Write an export of the dataset; the same rows again change nothing."""
+    """Write an export of the dataset; the same rows again change nothing.
+
+    Where nothing is eligible any more, or the disk is full, the log says so.
+    """
     dataset = Dataset.objects.filter(pk=dataset_id).first()
-    if dataset is not None:
-        user = User.objects.filter(pk=user_id or 0).first()
+    if dataset is None:
+        return
+    user = User.objects.filter(pk=user_id or 0).first()
+    try:
         export_dataset(dataset=dataset, policy=policy, user=user)
+    except DistillError as error:
+        logger.warning("No export of %s: %s", dataset, error)
 
 
 def schedule_reaper() -> None:

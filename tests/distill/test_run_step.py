@@ -183,7 +183,11 @@ def test_a_teacher_that_is_not_there_fails_the_run_and_loses_nothing(url: str) -
 
 def test_a_stopped_run_resumes_where_it_was(url: str) -> None:
     run = create_run(dataset=demo_dataset(30), recipe=make_recipe(), kind=Run.Kind.GENERATE)
-    run_step(run.id, offline_url=url, on_pulse=lambda _: request_stop(run_id=run.id) and None)
+
+    def stop(_pulse: dict[str, object]) -> None:
+        request_stop(run_id=run.id)
+
+    run_step(run.id, offline_url=url, on_pulse=stop)
     run.refresh_from_db()
     if run.state == Run.State.STOPPED:
         assert not request_stop(run_id=run.id)
