@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django.utils.cache import patch_vary_headers
@@ -142,6 +142,24 @@ def login_redirect(request: HttpRequest) -> HttpResponse:
         return redirect_to_login(request.get_full_path())
     seen = htmx.current_url_abs_path or resolve_url(settings.LOGIN_REDIRECT_URL)
     return HttpResponseClientRedirect(redirect_to_login(seen).url)
+
+
+class RefuseNulMiddleware:
+    """Answers 400 to an address with a NUL character: PostgreSQL takes it in no text.
+
+    Forms refuse it themselves; paths, the admin's filters and its searches do not.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        address = request.path + request.META.get("QUERY_STRING", "")
+        if "\0" in address or "%00" in address:
+            return HttpResponseBadRequest(
+                "The address holds a NUL character.", content_type="text/plain"
+            )
+        return self.get_response(request)
 
 
 class HtmxLoginRedirectMiddleware:
