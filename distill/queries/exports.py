@@ -20,6 +20,26 @@ _MAX_LINE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an answer; without a name it is the whole."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRow:
+    """A row as people read it."""
+
+    title: str
+    split: str
+    attempt: int
+    mean_score: float | None
+    parts: list[Part]
+    messages: list[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class ExportView:
     """An export, and what its manifest says of it."""
 
@@ -74,12 +94,12 @@ def read_card(view: ExportView) -> str:
     return path.read_text(encoding="utf-8") if path else ""
 
 
-def first_rows(view: ExportView) -> list[dict[str, Any]]:
+def first_rows(view: ExportView) -> list[ShownRow]:
     """A few of its rows, from the first split that has any."""
     for split, count in view.splits:
         path = named_file(view, f"{split}.jsonl")
         if count and path:
-            return list(_read_rows(path))
+            return [_shown(row) for row in _read_rows(path)]
     return []
 
 
@@ -98,3 +118,25 @@ def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
             if not line.endswith(b"\n"):
                 return
             yield orjson.loads(line)
+
+
+def _shown(row: dict[str, Any]) -> ShownRow:
+    return ShownRow(
+        title=": ".join(filter(None, (row["domain"], row["source_id"]))),
+        split=row["split"],
+        attempt=row["attempt"],
+        mean_score=row["mean_score"],
+        parts=_parts(row["messages"][-1]["content"]),
+        messages=row["messages"],
+    )
+
+
+def _parts(answer: str) -> list[Part]:
+    """The fields of an answer that is a JSON object of texts, else the answer."""
+    try:
+        fields = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        fields = None
+    if not isinstance(fields, dict):
+        return [Part("", answer)]
+    return [Part(name, str(text)) for name, text in fields.items()]
