@@ -94,12 +94,12 @@ def _claim_on_finding(plan: Plan) -> str:
     return plan.choose.pick(
         "claim",
         (
-            f"The source reports: {plan.finding}. If {term} drives this difference, holding "
+            f"The source reports: {plan.finding}. If the difference is due to {term}, holding "
             f"{term} constant will {shrinks}.",
             f"Holding {term} constant will reduce a difference that the source reports, namely: "
             f"{plan.finding}. The predicted drop is at least {plan.threshold} relative to "
             f"{plan.comparison}, {plan.window}.",
-            f"We predict that {term} accounts for this observation: {plan.finding}. Holding {term} "
+            f"Our prediction is that {term} can explain this observation: {plan.finding}. Holding {term} "
             f"constant should then {shrinks}.",
         ),
     )

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -115,6 +116,7 @@ _DOSE = re.compile(
 )
 
 
+@lru_cache(maxsize=512)
 def read_facts(passage: str) -> Facts:
     """Read a passage; never raises, and finds something to write about in any text with words."""
     sentences = split_sentences(passage[:20_000])[:120]

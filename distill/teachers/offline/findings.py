@@ -34,11 +34,12 @@ _POINTS_BACK = re.compile(
     r"hence|therefore|yet|nor|both|neither|instead|in contrast|on the other|moreover|furthermore|"
     r"then|also|another|each|the (?:former|latter|other|same|rest|extra|gain|effect|drug)|whether|"
     r"to|if|how|why|what|for this|in this|our|we|explain|derive|describe|discuss|analy[sz]e|"
+    r"by|based|because|though|although|using|while|extensive|recent|a (?:central|key|major|common)|"
     r"compare|outline|evaluate|propose|design|predict)\b",
     re.IGNORECASE,
 )
 _NO_FINDING = re.compile(
-    r"\?|\b(?:unknown|unclear|aim|purpose|objective|propose|suspect|may|might|could|should|did not|"
+    r"\?|\b(?:unknown|unclear|can|recorded|divided|randomi[sz]ed|goal|concept|need|important|aim|purpose|objective|propose|suspect|may|might|could|should|did not|"
     r"not|no|will|tables?|figures?|above|respectively)\b",
     re.IGNORECASE,
 )
@@ -50,7 +51,7 @@ _NOT_A_TERM = re.compile(
     r"approach|learning|data|based|test|tests|per|day|days|week|weeks|hour|hours|year|years|month|"
     r"months|time|times|rose|fell|held|grew|kept|made|left|took|gave|went|alone|even|many|much|"
     r"case|cases|number|rate|rates|level|levels|work|recent|different|multiple|existing|use|used|"
-    r"using|state-of-the-art|performance|when|while|where|known|well|stays?|carries|above|below|equal|whole|main|single|technique|strategy|presence|absence|order|long|kept|give|gives|given|without)$"
+    r"using|state-of-the-art|performance|when|while|where|known|well|stays?|carries|above|below|equal|whole|main|single|technique|strategy|presence|absence|order|tasks?|text|risk|block|thing|variety|problems?|need|use|set|sets|long|kept|give|gives|given|without)$"
 )
 
 _NOUN_PHRASE = re.compile(
@@ -60,7 +61,8 @@ _NOUN_PHRASE = re.compile(
     r"may|does|do|during|while|over|within|but)\b|[,.;:]|$))"
 )
 
-_TERM_WEIGHTS = (0.8, 1.5, 1.6)
+_MAX_TERMS = 6
+_TERM_WEIGHTS = (0.5, 1.5, 1.6)
 
 
 def find_finding(sentences: Sequence[str]) -> Finding | None:
@@ -88,7 +90,9 @@ def key_terms(sentences: Sequence[str]) -> list[str]:
     for phrase in [*ranked, *_common_words(sentences)]:
         if tidy(phrase) == phrase and not any(shares_words(phrase, known) for known in terms):
             terms.append(phrase)
-    return terms[:6]
+        if len(terms) == _MAX_TERMS:
+            break
+    return terms
 
 
 def _common_words(sentences: Sequence[str]) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|cf|vs|etc|al|Fig|Figs|Eq|Eqs|Dr|Prof|approx|resp|ca|no|No|spp?|St|[A-Z]))\.$"
+    r"(?:\b(?:e\.g|i\.e|cf|vs|v|etc|al|Fig|Figs|Eq|Eqs|Dr|Prof|approx|resp|ca|no|No|spp?|St|[A-Z]))\.$"
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[]?[A-Z0-9\\])|\n+")
 _LABEL = re.compile(r"^(?:[A-Z][A-Z &/,]{2,40}|Background|Methods?|Results?|Conclusions?):\s*")
@@ -53,7 +54,8 @@ _LEADING = re.compile(
     r"more|most|very|new|novel|simple|possible|potential|different|various|several|and|or|of|"
     r"in|on|for|with|by|at|from|as|how|what|why|further|overall|between|among|state-of-the-art|"
     r"certain|many|few|following|respective|corresponding|resulting|proposed|efficient|effective|"
-    r"general|simpler|powerful|two|three|four|five|six|total|number of|use of|presence of|role of|"
+    r"general|simpler|powerful|two|three|four|five|six|hundred|thousand|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|"
+    r"ninety)(?:-\w+)?|total|number of|use of|presence of|role of|"
     r"effects? of|impact of|influence of|importance of|ability of|concept of|problem of|task of|"
     r"[\d.,%±+-]+(?!\s(?:[mµμn]?M|[mµμ]?g|m[lL]|kg|[cmnµμ]m|Gy|Hz|%|°C|[kMG]Pa|W|V|K|T)\b)|p|"
     r"\w+ly)\s+",
@@ -140,6 +142,7 @@ def content_words(text: str) -> list[str]:
     return [word for word in words if word not in STOPWORDS]
 
 
+@lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
     """A crude stem, enough to match singular and plural, `predict` and `predicted`."""
     for ending in ("ations", "ation", "ings", "ing", "ies", "ed", "es", "s", "ly", "e", "y"):
@@ -150,8 +153,15 @@ def stem(word: str) -> str:
 
 def shares_words(one: str, other: str) -> bool:
     """Whether two phrases name much the same thing."""
-    stems, others = ({stem(word) for word in content_words(text)} for text in (one, other))
-    return bool(stems and others) and len(stems & others) >= (min(len(stems), len(others)) + 1) // 2
+    stems, others = _stems(one), _stems(other)
+    if not stems or not others:
+        return False
+    return len(stems & others) >= (min(len(stems), len(others)) + 1) // 2
+
+
+@lru_cache(maxsize=4096)
+def _stems(phrase: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in content_words(phrase))
 
 
 def _cut_leading(phrase: str) -> str:

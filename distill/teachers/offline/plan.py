@@ -143,7 +143,7 @@ def make_plan(facts: Facts, choose: Chooser, *, is_second_attempt: bool) -> Plan
     """Decide what to say; None where the passage holds nothing to relate."""
     if not facts.relations and not facts.finding:
         return None
-    if facts.finding and not any(relation.weight >= _SURE for relation in facts.relations):
+    if facts.finding and not any(_is_sure(facts.kind, relation) for relation in facts.relations):
         facts = _lean_on_finding(facts, facts.finding)
     relation = _pick_relation(facts, choose)
     is_reported = relation.effect == _REPORTED
@@ -187,6 +187,12 @@ def _lean_on_finding(facts: Facts, finding: Finding) -> Facts:
     return replace(facts, relations=(relation,))
 
 
+def _is_sure(kind: Kind, relation: Relation) -> bool:
+    """Read from a tight pattern; for computing, where anything is "improved", also a quantity."""
+    is_tight = relation.weight >= _SURE
+    return is_tight and (kind != "computational" or bool(MEASURE.search(relation.effect)))
+
+
 def _pick_relation(facts: Facts, choose: Chooser) -> Relation:
     """Mostly the best one; another that is nearly as good gives further draws something new."""
     first, *others = facts.relations
@@ -203,11 +209,7 @@ def _outcome(kind: Kind, effect: str) -> str:
     if MEASURE.search(effect):
         return effect
     if kind == "computational":
-        return (
-            f"success in {effect}"
-            if effect.split(maxsplit=1)[0].endswith("ing")
-            else f"the score for {effect}"
-        )
+        return "the held-out score"
     return f"the rate of {effect}" if kind == "clinical" else f"the measured level of {effect}"
 
 

@@ -17,6 +17,7 @@ DEFAULT_PORT = 8010
 SERVICE = "nexa-offline-teacher"
 
 _ROOT = Path(__file__).resolve().parents[3]
+_PROBE_SECONDS = 2.0
 _STOP_SECONDS = 3.0
 
 
@@ -50,7 +51,7 @@ def base_url(port: int) -> str:
 
 def is_running(port: int) -> bool:
     """Whether an offline teacher of this project answers on `port`."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1.0)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PROBE_SECONDS)
     try:
         connection.request("GET", "/healthz")
         return bool(json.loads(connection.getresponse().read())["service"] == SERVICE)

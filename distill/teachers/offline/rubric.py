@@ -30,6 +30,12 @@ class Cue:
     pattern: re.Pattern[str]
     at_least: int = 1
 
+    def is_in(self, text: str) -> bool:
+        """Whether the text shows it."""
+        if self.at_least == 1:
+            return self.pattern.search(text) is not None
+        return len(self.pattern.findall(text)) >= self.at_least
+
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
@@ -236,7 +242,7 @@ def _score(name: str, answer: str, passage: str) -> tuple[float, str]:
 
 
 def _score_cues(dimension: Dimension, answer: str) -> tuple[float, str]:
-    seen = [cue for cue in dimension.cues if len(cue.pattern.findall(answer)) >= cue.at_least]
+    seen = [cue for cue in dimension.cues if cue.is_in(answer)]
     score = dimension.base + sum(cue.weight for cue in seen)
     names = ", ".join(cue.name for cue in seen) or "nothing it looks for"
     missing = ", ".join(cue.name for cue in dimension.cues if cue.weight > 0 and cue not in seen)

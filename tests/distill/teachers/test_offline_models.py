@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.teachers.offline.answer import write_content
@@ -60,6 +60,7 @@ TEXTS = st.text(max_size=400) | st.text(
 )
 
 
+@settings(deadline=None)
 @given(TEXTS, st.sampled_from(list(Fault)))
 def test_any_passage_gets_a_valid_reply(passage, fault):
     answer = pair(passage)
@@ -70,6 +71,7 @@ def test_any_passage_gets_a_valid_reply(passage, fault):
     assert isinstance(reply("extractive", prompt, fault), str)
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS, st.lists(st.text(max_size=20), max_size=4))
 def test_any_answer_is_judged_within_bounds(passage, answer, names):
     keys = ", ".join(json.dumps(name) for name in names)

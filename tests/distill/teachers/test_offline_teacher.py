@@ -282,6 +282,7 @@ def test_one_that_runs_already_is_used(base_url, monkeypatch):
 
 
 def test_a_strange_service_on_the_port_is_left_alone(monkeypatch):
+    monkeypatch.setattr("distill.teachers.offline.process._PROBE_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]
         monkeypatch.setenv("OFFLINE_TEACHER_PORT", str(port))

@@ -174,7 +174,7 @@ def test_a_slow_server_is_a_timeout():
 
     error = failure_of(handle, total_timeout=0.15)
     assert error.kind is FailureKind.TIMEOUT
-    assert 100 <= error.latency_ms < 600
+    assert error.latency_ms >= 100
 
 
 def test_a_reset_is_a_connection_failure():

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from aiohttp.test_utils import unused_port
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.logic.errors import FailureKind, InputError, TeacherError
@@ -79,6 +79,7 @@ def test_what_is_not_understood_gets_a_hint(typed, hint):
         canonical_name(typed)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_a_name_or_an_input_error(text):
     for typed in (text, f"openai:{text}", f"openrouter:{text}", f"https://{text}"):
