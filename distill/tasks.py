@@ -52,6 +52,15 @@ def run_run(run_id: int) -> None:
             enqueue_export(run.dataset_id, policy, run.created_by_id)
 
 
+def enqueue_active_runs() -> None:
+    """Enqueue every active run: at a start, those of workers that have just died become free soon.
+
+    A step whose run is held by a living worker ends within a second or two.
+    """
+    for run_id in Run.objects.filter(state__in=Run.ACTIVE).values_list("id", flat=True):
+        enqueue_run(run_id)
+
+
 def enqueue_stale_runs() -> None:
     """Enqueue every active run that no worker holds: its step was lost, or never enqueued."""
     for run_id in stale_runs():

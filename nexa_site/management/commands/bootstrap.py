@@ -30,4 +30,4 @@ synthetic passages and a recipe for the offline teacher) is loaded and its pipel
         if not options["no_demo"]:
             bootstrap.load_demo()
         tasks.schedule_reaper()
-        tasks.enqueue_stale_runs()
+        tasks.enqueue_active_runs()
