@@ -74,10 +74,10 @@ class MappingForm(forms.Form):
     """A select for each field of a sample, with the paths that the file offers."""
 
     same_domain = forms.CharField(
-        label="The same domain for every row",
+        label="Or one domain for all",
         required=False,
         max_length=100,
-        help_text="Instead of a column.",
+        help_text="The same for every row, instead of a column.",
     )
 
     def __init__(self, data: Any, *, columns: Sequence[str], guess: Mapping) -> None:
@@ -89,7 +89,7 @@ class MappingForm(forms.Form):
         for name in FIELDS:
             label, help_text = _LABELS[name]
             self.fields[name] = forms.ChoiceField(
-                label=label, choices=choices, required=False, help_text=help_text
+                label=label, choices=choices, required=name == "text", help_text=help_text
             )
 
     @property

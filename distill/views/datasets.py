@@ -126,12 +126,14 @@ def _files_again(
 
 def _files_part(found: Dataset) -> dict[str, object]:
     files = list(queries.list_source_files(found))
+    importing = [file for file in files if file.state == SourceFile.State.IMPORTING]
     refused = [file for file in files if file.rows_refused][:_REFUSED_FILES]
     return {
         "files": files,
+        "importing": importing,
+        "is_importing": bool(importing),
         "refused": [(file, list(queries.first_refused(file))) for file in refused],
         "max_refused": MAX_REFUSED_ROWS,
-        "is_importing": any(file.state == SourceFile.State.IMPORTING for file in files),
     }
 
 
@@ -159,10 +161,12 @@ def _samples_part(request: AuthedRequest, found: Dataset) -> dict[str, object]:
     form = SampleSearchForm(request.GET)
     text = form.cleaned_data["text"].strip() if form.is_valid() else ""
     after = read_after(request.GET.get("after"))
+    page = queries.find_samples(found, text=text, after=after)
     return {
         "search": form,
         "text": text,
-        "page": queries.find_samples(found, text=text, after=after),
+        "page": page,
+        "has_templates": any(sample.template_name for sample in page.rows),
         "window": queries.SEARCH_WINDOW,
         "max_text": queries.SHOWN_TEXT,
     }

@@ -61,7 +61,9 @@ def map_upload(request: AuthedRequest, upload: uuid.UUID) -> HttpResponse:
     form = MappingForm(request.POST or None, columns=preview.columns, guess=preview.mapping)
     wants_import = request.method == "POST" and request.POST.get("action") != "preview"
     problem = ""
-    if form.is_bound and form.is_valid():
+    if form.is_bound and not form.is_valid():
+        problem = "Choose the column that holds the text."
+    elif form.is_bound:
         preview = preview_file(path, known["name"], form.mapping)
         if wants_import and preview.can_import:
             try:

@@ -13,6 +13,7 @@ from distill.management.columns import add_columns, mapping_from, say_mapping, s
 from distill.management.progress import progress
 from distill.management.stage import StageCommand
 from distill.models import Dataset, SourceFile
+from distill.services.delete_dataset import delete_dataset
 from distill.services.ingest import (
     Problem,
     create_dataset,
@@ -119,4 +120,4 @@ every other kind is streamed.
 def _forget_empty(dataset: Dataset) -> None:
     """A dataset made for a file that is none is not left behind."""
     if not dataset.source_files.exists():
-        dataset.delete()
+        delete_dataset(dataset_id=dataset.pk)
