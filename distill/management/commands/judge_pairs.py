@@ -24,9 +24,7 @@ later, at no further cost.
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        stage.add_source(
-            parser, default=stage.data_path("filtered", "teacher_filtered_v1.parquet")
-        )
+        stage.add_source(parser, default=stage.data_path("filtered", "teacher_filtered_v1.parquet"))
         parser.add_argument("--dst", type=Path, metavar="FILE", help="write scored ones here")
         stage.add_recipe(parser)
         stage.add_limits(parser)
