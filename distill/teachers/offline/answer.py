@@ -41,6 +41,8 @@ def _fields_of(body: Mapping[str, Any], ask: Ask, request_hash: str) -> dict[str
     if body["model"] == "rubric":
         return judge(ask)
     pair = write_pair(ask, request_hash)
+    if ask.has_headings:
+        return "\n\n".join(f"## {key}\n{pair.field(key)}" for key in ask.keys)
     if ask.keys:
         return {key: pair.field(key) for key in ask.keys}
     return pair.field(ask.plain_field)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request, taken apart. `keys` are the JSON keys wanted; empty means plain text."""
+    """One request, taken apart. `keys` are the fields wanted, as JSON or, where `has_headings`, as
+    text under headings; without any, `plain_field` alone is wanted as plain text."""
 
     passage: str
     keys: tuple[str, ...]
@@ -18,9 +19,11 @@ class Ask:
     dimensions: tuple[str, ...]
     is_second_attempt: bool
     reasons: frozenset[str]
+    has_headings: bool = False
 
 
 _KEYS = re.compile(r"JSON object with exactly these keys:(.*)", re.IGNORECASE)
+_HEADINGS = re.compile(r"each part under its own heading line:(.*)", re.IGNORECASE)
 _DIMENSIONS = re.compile(r'"scores" has exactly these keys[^:\n]*:(.*)', re.IGNORECASE)
 _PLAIN = re.compile(r"plain text only: (?:the )?(\w+)", re.IGNORECASE)
 _QUOTED = re.compile(r'"([^"\n]{1,80})"')
@@ -33,22 +36,24 @@ def read_ask(messages: Sequence[tuple[str, str]]) -> Ask:
     A message without `<passage>` lines is a passage as a whole, up to its last instruction.
     """
     asking = next((text for role, text in reversed(messages) if role == "user"), "")
-    last_keys = _last(_KEYS, asking)
-    dimensions = _last(_DIMENSIONS, asking)
-    plain = _last(_PLAIN, asking)
+    # Only the last lines say how to reply: a passage may hold such words too.
+    tail = "\n".join(asking.rstrip().split("\n")[-3:])
+    headings = _last(_HEADINGS, tail).replace("## ", "")
+    keys = headings or _last(_KEYS, tail)
     return Ask(
         passage=_between(asking, "passage") or asking,
-        keys=tuple(dict.fromkeys(_QUOTED.findall(last_keys))),
-        plain_field=plain.lower() if not last_keys else "",
+        keys=tuple(dict.fromkeys(_QUOTED.findall(keys))),
+        plain_field=_last(_PLAIN, tail).lower() if not keys else "",
         answer=_between(asking, "answer"),
-        dimensions=tuple(dict.fromkeys(_QUOTED.findall(dimensions))),
+        dimensions=tuple(dict.fromkeys(_QUOTED.findall(_last(_DIMENSIONS, tail)))),
         is_second_attempt="<rejected_answer>" in asking,
         reasons=frozenset(_REASON.findall(_outside_texts(asking))),
+        has_headings=bool(headings),
     )
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str:
-    """What the pattern's group holds at its last match: instructions come after texts."""
+    """What the pattern's group holds at its last match."""
     found = ""
     for match in pattern.finditer(text):
         found = match.group(1)
