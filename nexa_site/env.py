@@ -30,7 +30,7 @@ class Env(BaseSettings):
 
     data_dir: Path = Field(BASE_DIR / "var", validation_alias="NEXA_DATA_DIR")
     port: Port = Field(8000, validation_alias="PORT")
-    offline_teacher_port: Port = Field(8010, validation_alias="OFFLINE_TEACHER_PORT")
+    offline_teacher_port: Port | None = Field(None, validation_alias="OFFLINE_TEACHER_PORT")
     database_url: str | None = Field(None, validation_alias="DATABASE_URL")
     secret_key: str | None = Field(None, validation_alias="SECRET_KEY", min_length=32)
     debug: bool = Field(default=False, validation_alias="DEBUG")
@@ -72,6 +72,11 @@ class Env(BaseSettings):
     @classmethod
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @property
+    def teacher_port(self) -> int:
+        """The offline teacher's port: beside PORT, so that two installations keep apart."""
+        return self.offline_teacher_port or (self.port + 10) % 65536
 
     @property
     def testing(self) -> bool:

@@ -22,7 +22,7 @@ TESTING = ENV.testing
 
 # --- where things are ------------------------------------------------------------------------
 DATA_DIR = ENV.data_dir
-OFFLINE_TEACHER_PORT = ENV.offline_teacher_port
+OFFLINE_TEACHER_PORT = ENV.teacher_port
 # The supervisor writes this file before it stops its workers; long steps look for it each second.
 STOP_FILE = DATA_DIR / "run" / "stopping"
 

@@ -206,7 +206,7 @@ def _child_environment(env: Env) -> dict[str, str]:
     """Return what the children see: our environment, defaults filled in, our Python first."""
     filled = {
         "PORT": env.port,
-        "OFFLINE_TEACHER_PORT": env.offline_teacher_port,
+        "OFFLINE_TEACHER_PORT": env.teacher_port,
         "WEB_WORKERS": env.web_workers,
         "WEB_THREADS": env.web_threads,
         "NEXA_DATA_DIR": env.data_dir,
