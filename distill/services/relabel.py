@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from django.db import transaction
-
 from distill.logic.labels import Opinion, resolve_outcome
 from distill.models import Decision, Label
 
@@ -20,16 +18,19 @@ def relabel(*, completion_id: int) -> Label | None:
         Opinion(decision_id, kind, undone_by is not None)
         for decision_id, kind, undone_by in decisions
     )
-    with transaction.atomic():
-        if outcome is None:
-            Label.objects.filter(completion=completion_id).delete()
-            return None
-        label, _ = Label.objects.update_or_create(
-            completion_id=completion_id,
-            defaults={
-                "outcome": outcome.name,
-                "basis": Label.Basis.SINGLE,
-                "decision_id": outcome.decision_id,
-            },
-        )
-        return label
+    if outcome is None:
+        Label.objects.filter(completion=completion_id).delete()
+        return None
+    label = Label(
+        completion_id=completion_id,
+        outcome=outcome.name,
+        basis=Label.Basis.SINGLE,
+        decision_id=outcome.decision_id,
+    )
+    Label.objects.bulk_create(
+        [label],
+        update_conflicts=True,
+        unique_fields=["completion"],
+        update_fields=["outcome", "basis", "decision", "updated_at"],
+    )
+    return label

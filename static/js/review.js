@@ -103,15 +103,18 @@
   });
   review.addEventListener("htmx:afterRequest", (event) => {
     if (event.target !== decide && event.target !== undo) return;
+    // htmx lets the next request go only when this event is over.
+    queueMicrotask(() => finish(event.detail.successful, event.detail.xhr.status));
+  });
+  const finish = (isSaved, status) => {
     const sent = sending;
     sending = null;
     byId("card").removeAttribute("aria-busy");
-    if (event.detail.successful) {
-      unsaved.hidden = true;
-      meetCard();
-      sendNext();
-    } else showUnsaved(sent, event.detail.xhr.status);
-  });
+    if (!isSaved) return showUnsaved(sent, status);
+    unsaved.hidden = true;
+    meetCard();
+    sendNext();
+  };
   document.addEventListener("htmx:afterSettle", meetCard);
 
   // --- the server fails: the card stays, and the same thing can be sent again ---

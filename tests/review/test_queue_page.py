@@ -206,7 +206,7 @@ def test_looking_asks_little(client, anna, django_assert_max_num_queries):
 def test_deciding_asks_little(client, anna, django_assert_max_num_queries):
     queue = make_queue(12)
     slot = claim(queue, anna)
-    with django_assert_max_num_queries(36):
+    with django_assert_max_num_queries(33):
         client.post(url("decide", queue), form(slot), headers=HTMX)
 
 

@@ -1,0 +1,398 @@
+"""The review by keyboard in a real browser: what a key does, what it never does, what is lost."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
+
+from distill.models import Decision, Label
+from review.models import Queue, Slot
+from tests.builders import PASSWORD, make_queue, make_user
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+# The browser itself notes which card each key was pressed on, before the page's script sees it.
+RECORD_KEYS = """
+addEventListener("keydown", (event) => {
+  const slot = document.querySelector('#card [name="slot"]');
+  (window.pressed ??= []).push([event.key, slot ? Number(slot.value) : null]);
+}, true);
+addEventListener("securitypolicyviolation", (event) => console.error(`CSP ${event.violatedDirective}`));
+"""
+
+
+@dataclass
+class Screen:
+    """A page of one queue, and what its browser complained about and sent."""
+
+    page: Page
+    queue: Queue
+    problems: list[str] = field(default_factory=list)
+    posts: list[str] = field(default_factory=list)
+
+    def settled(self, num_decisions: int) -> None:
+        """Wait until so many of one's decisions stand in the list."""
+        expect(self.page.locator("#history li")).to_have_count(num_decisions)
+
+    def note(self, request: Request) -> None:
+        if request.method == "POST":
+            self.posts.append(request.url)
+
+
+@pytest.fixture
+def anna() -> User:
+    return make_user("reviewer", name="anna")
+
+
+@pytest.fixture
+def open_queue(
+    live_server, context: BrowserContext, anna: User
+) -> Iterator[Callable[[int], Screen]]:
+    """Opens the screen of a new queue of so many cards, the first of them on it."""
+    screens: list[Screen] = []
+
+    def open_it(num_cards: int) -> Screen:
+        log_in(context, anna, live_server.url)
+        context.add_init_script(RECORD_KEYS)
+        screen = Screen(context.new_page(), make_queue(num_cards))
+        screen.page.set_default_timeout(10_000)
+        screen.page.on("pageerror", lambda error: screen.problems.append(str(error)))
+        screen.page.on("console", lambda line: complain(screen, line.type, line.text))
+        screen.page.on("request", screen.note)
+        screen.page.goto(f"{live_server.url}/review/{screen.queue.pk}/")
+        screen.page.get_by_role("button", name="Take a card").click()
+        expect(screen.page.locator("#card[data-card]")).to_be_visible()
+        screen.posts.clear()
+        screens.append(screen)
+        return screen
+
+    yield open_it
+    assert [problem for screen in screens for problem in screen.problems] == []
+
+
+def log_in(context: BrowserContext, user: User, url: str) -> None:
+    client = Client()
+    client.force_login(user)
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": url}])
+
+
+def hold_decisions(screen: Screen) -> list[Route]:
+    """The decisions that were sent and wait for the test to let them go."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    screen.page.route("**/decide/", hold)
+    return held
+
+
+def complain(screen: Screen, kind: str, text: str) -> None:
+    # What the tests break on purpose: the browser and htmx report failed requests here.
+    if kind == "error" and not text.startswith(("Failed to load", "htmx:", "Response Status")):
+        screen.problems.append(text)
+
+
+def test_a_whole_session_by_keyboard(live_server, page: Page, anna: User):
+    queue = make_queue(13)
+    page.goto(f"{live_server.url}/review/{queue.pk}/")
+    page.keyboard.press("Tab")
+    expect(page).to_have_url(re.compile("/login/"))
+    page.get_by_label("Username").focus()
+    page.keyboard.type("anna")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.locator("#take").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#card[data-card]")).to_be_visible()
+    keys = ["a", "x1", "a", "s", "a", "x9", "a", "a", "x3", "s", "a", "a"]
+    slot = page.locator('#card [name="slot"]')
+    for presses in keys:
+        decided = slot.input_value()
+        for key in presses:
+            page.keyboard.press(key)
+        expect(slot).not_to_have_value(decided)
+    expect(page.locator("#history li")).to_have_count(10)
+    page.keyboard.press("u")
+    expect(page.locator("#status")).to_contain_text("Taken back")
+    page.keyboard.press("x")
+    expect(page.locator("#status")).to_contain_text("Reject: press 1 to 9")
+    page.keyboard.press("5")
+    expect(page.locator("#status")).to_contain_text("Rejected: Method too vague")
+
+    kinds = Decision.objects.order_by("id").values_list("kind", flat=True)
+    done = {"a": "accept", "x": "reject", "s": "skip"}
+    assert list(kinds) == [*(done[presses[0]] for presses in keys), "undo", "reject"]
+    rejected = Label.objects.filter(outcome="rejected").order_by("decision")
+    reasons = [label.decision.reasons for label in rejected]
+    assert reasons == [["not_falsifiable"], ["other"], ["not_grounded"], ["vague_method"]]
+    assert Label.objects.filter(outcome="accepted").count() == 6
+    assert all(decision.active_ms is not None for decision in Decision.objects.exclude(kind="undo"))
+
+
+def test_only_mapped_keys_send_a_request(open_queue):
+    screen = open_queue(4)
+    mapped = {"a": 1, "s": 1, "u": 1, "?": 0, "x": 0}
+    printable = string.digits + string.ascii_letters + string.punctuation + " "
+    for key in sorted(printable, key=lambda key: key in mapped):
+        if key in mapped:
+            continue
+        screen.page.keyboard.press(key)
+    for key in ("Tab", "Enter", "Escape", "Backspace", "Delete", "ArrowDown", "PageDown", "F2"):
+        if key != "Enter":
+            screen.page.keyboard.press(key)
+    assert screen.posts == []
+    for num_before, (key, num_sent) in enumerate(mapped.items()):
+        sent = len(screen.posts)
+        screen.page.keyboard.press(key)
+        if num_sent:
+            expect(screen.page.locator("#card[aria-busy]")).to_have_count(0)
+            expect(screen.page.locator("#history li")).to_have_count([1, 2, 1][num_before])
+        assert len(screen.posts) - sent == num_sent, key
+        screen.page.keyboard.press("Escape")
+    assert Decision.objects.count() == 3
+
+
+def test_keys_pressed_as_fast_as_possible_never_hit_another_card(open_queue):
+    screen = open_queue(30)
+    for _ in range(200):
+        for key in "aaxs1a":
+            screen.page.keyboard.press(key)
+        if Decision.objects.count() >= 10:
+            break
+    expect(screen.page.locator("#card[aria-busy]")).to_have_count(0)
+    pressed = screen.page.evaluate("window.pressed")
+    first_key: dict[int, list[str]] = {}
+    for key, slot in pressed:
+        first_key.setdefault(slot, []).append(key)
+    slots = dict(Slot.objects.values_list("completion", "id"))
+    decisions = Decision.objects.order_by("id")
+    assert len(decisions) >= 10
+    assert len({decision.completion_id for decision in decisions}) == len(decisions)
+    for decision in decisions:
+        keys = first_key[slots[decision.completion_id]]
+        wanted = {"accept": "a", "reject": "1", "skip": "s"}[decision.kind]
+        # The first key on a card that decides anything is the one that decided it.
+        deciding = [key for number, key in enumerate(keys) if decides(keys, number)]
+        assert deciding[0] == wanted
+    # Every card that was left was left by a key: none lost, none skipped over.
+    on_screen = int(screen.page.locator('#card [name="slot"]').input_value())
+    left = {
+        slot for slot, keys in first_key.items() if any(map(decides_any(keys), range(len(keys))))
+    }
+    assert {slots[d.completion_id] for d in decisions} == left - {on_screen}
+
+
+def decides(keys: list[str], number: int) -> bool:
+    key = keys[number]
+    return key in {"a", "s"} or (key.isdigit() and "x" in keys[:number])
+
+
+def decides_any(keys: list[str]) -> Callable[[int], bool]:
+    return lambda number: decides(keys, number)
+
+
+def test_a_key_for_a_card_decided_meanwhile_is_not_applied_and_said(open_queue):
+    screen = open_queue(3)
+    held = hold_decisions(screen)
+    screen.page.keyboard.press("a")
+    expect(screen.page.locator("#card[aria-busy]")).to_be_visible()
+    screen.page.keyboard.press("s")
+    held.pop().continue_()
+    expect(screen.page.locator("#status")).to_contain_text("The key s was not applied")
+    assert list(Decision.objects.values_list("kind", flat=True)) == ["accept"]
+    assert held == []
+
+
+def test_an_undo_pressed_while_a_decision_is_under_way_takes_that_back(open_queue):
+    screen = open_queue(3)
+    slot = screen.page.locator('#card [name="slot"]').input_value()
+    held = hold_decisions(screen)
+    screen.page.keyboard.press("a")
+    expect(screen.page.locator("#card[aria-busy]")).to_be_visible()
+    screen.page.keyboard.press("u")
+    held.pop().continue_()
+    expect(screen.page.locator("#status")).to_contain_text("Taken back")
+    expect(screen.page.locator('#card [name="slot"]')).to_have_value(slot)
+    assert not Label.objects.exists()
+
+
+def test_a_held_key_decides_one_card(open_queue):
+    screen = open_queue(5)
+    for _ in range(8):
+        screen.page.keyboard.down("a")
+    screen.page.keyboard.up("a")
+    screen.settled(1)
+    expect(screen.page.locator("#card[aria-busy]")).to_have_count(0)
+    assert Decision.objects.count() == 1
+
+
+def test_keys_rest_in_fields_dialogs_and_shortcuts(open_queue):
+    screen = open_queue(2)
+    note = screen.page.get_by_label("Note")
+    note.fill("")
+    note.press_sequentially("asx1u?")
+    expect(note).to_have_value("asx1u?")
+    screen.page.keyboard.press("Tab")
+    screen.page.keyboard.press("?")
+    expect(screen.page.get_by_role("dialog")).to_be_visible()
+    for key in "asx1u":
+        screen.page.keyboard.press(key)
+    screen.page.keyboard.press("?")
+    expect(screen.page.get_by_role("dialog")).to_be_hidden()
+    for key in ("Control+s", "Alt+a", "Meta+a"):
+        screen.page.keyboard.press(key)
+    assert screen.posts == []
+
+
+def test_the_button_that_has_the_focus_does_not_answer_for_the_key(open_queue):
+    screen = open_queue(3)
+    screen.page.get_by_role("button", name="Skip").click()
+    screen.settled(1)
+    screen.page.keyboard.press("a")
+    screen.settled(2)
+    screen.page.locator("#history button").last.focus()
+    screen.page.keyboard.press("u")
+    screen.settled(1)
+    assert list(Decision.objects.order_by("id").values_list("kind", flat=True)) == [
+        "skip",
+        "accept",
+        "undo",
+    ]
+    assert Decision.objects.get(kind="undo").undoes.kind == "accept"
+
+
+def test_a_double_click_decides_one_card(open_queue):
+    screen = open_queue(4)
+    screen.page.get_by_role("button", name="Accept").dblclick()
+    screen.settled(1)
+    expect(screen.page.locator("#card[aria-busy]")).to_have_count(0)
+    assert Decision.objects.count() == 1
+
+
+def test_reject_asks_for_the_reason_first(open_queue):
+    screen = open_queue(2)
+    reject = screen.page.get_by_role("button", name="Reject")
+    reject.click()
+    expect(screen.page.locator("#status")).to_contain_text("choose a reason")
+    assert screen.posts == []
+    screen.page.get_by_label("Implausible").check()
+    reject.click()
+    screen.settled(1)
+    assert Decision.objects.get().reasons == ["implausible"]
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["error 500", "no answer"])
+def test_when_the_server_fails_the_card_stays_and_can_be_sent_again(open_queue, is_gone):
+    screen = open_queue(2)
+    slot = screen.page.locator('#card [name="slot"]').input_value()
+
+    def fail(route: Route) -> None:
+        if is_gone:
+            route.abort()
+        else:
+            route.fulfill(status=500, body="no")
+
+    screen.page.route("**/decide/", fail)
+    screen.page.get_by_label("Note").fill("figure 3")
+    screen.page.get_by_role("heading", level=1).click()
+    screen.page.keyboard.press("x")
+    screen.page.keyboard.press("7")
+    expect(screen.page.locator("#unsaved")).to_contain_text("Nothing is lost")
+    expect(screen.page.locator('#card [name="slot"]')).to_have_value(slot)
+    assert not Decision.objects.exists()
+    screen.page.unroute("**/decide/")
+    screen.page.get_by_role("button", name="Try again").click()
+    screen.settled(1)
+    expect(screen.page.locator("#unsaved")).to_be_hidden()
+    decision = Decision.objects.get()
+    assert (decision.reasons, decision.note) == (["wrong_format"], "figure 3")
+    assert decision.slot.pk == int(slot)
+
+
+def test_an_answer_that_got_lost_is_not_decided_twice(open_queue):
+    screen = open_queue(2)
+
+    def lose_answer(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    screen.page.route("**/decide/", lose_answer)
+    screen.page.keyboard.press("a")
+    expect(screen.page.locator("#unsaved")).to_be_visible()
+    screen.page.unroute("**/decide/")
+    screen.page.get_by_role("button", name="Try again").click()
+    expect(screen.page.locator("#status")).to_contain_text("saved before")
+    assert Decision.objects.count() == 1
+
+
+def test_after_the_login_has_expired_one_comes_back_to_the_same_card(open_queue):
+    screen = open_queue(2)
+    slot = screen.page.locator('#card [name="slot"]').input_value()
+    screen.page.context.clear_cookies(name=settings.SESSION_COOKIE_NAME)
+    screen.page.keyboard.press("a")
+    expect(screen.page).to_have_url(re.compile("/login/"))
+    screen.page.get_by_label("Username").fill("anna")
+    screen.page.get_by_label("Password").fill(PASSWORD)
+    screen.page.keyboard.press("Enter")
+    expect(screen.page.locator('#card [name="slot"]')).to_have_value(slot)
+    assert not Decision.objects.exists()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_for_axe_to_find(open_queue, scheme):
+    screen = open_queue(3)
+    screen.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    no_violations(screen.page)
+    screen.page.keyboard.press("x")
+    no_violations(screen.page)
+    for number in (1, 2, 3):
+        screen.page.keyboard.press("x")
+        screen.page.keyboard.press("8")
+        screen.settled(number)
+    expect(screen.page.locator("#take")).to_be_visible()
+    no_violations(screen.page)
+    screen.page.get_by_role("link", name="Review").first.click()
+    expect(screen.page.get_by_role("table")).to_be_visible()
+    no_violations(screen.page)
+
+
+def no_violations(page: Page) -> None:
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_without_javascript_the_forms_do_it(live_server, browser: Browser, anna: User):
+    queue = make_queue(3)
+    context = browser.new_context(java_script_enabled=False)
+    log_in(context, anna, live_server.url)
+    page = context.new_page()
+    page.goto(f"{live_server.url}/review/")
+    page.get_by_role("button", name="Review").click()
+    page.get_by_role("button", name="Accept").click()
+    expect(page.get_by_text("Accepted.")).to_be_visible()
+    page.get_by_role("button", name="Reject").click()
+    expect(page.get_by_text("A rejection needs a reason")).to_be_visible()
+    page.get_by_label("Unsafe").check()
+    page.get_by_role("button", name="Reject").click()
+    expect(page.locator("#history li")).to_have_count(2)
+    page.get_by_role("button", name="Skip").click()
+    expect(page.get_by_text("The rest is for others")).to_be_visible()
+    page.get_by_role("button", name="Undo: accept").click()
+    expect(page.locator("#card[data-card]")).to_be_visible()
+    context.close()
+    kinds = Decision.objects.order_by("id").values_list("kind", flat=True)
+    assert list(kinds) == ["accept", "reject", "skip", "undo"]
+    assert Label.objects.get().outcome == "rejected"
+    assert queue.slots.get(state="claimed").reviewer == anna
