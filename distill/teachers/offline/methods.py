@@ -40,14 +40,15 @@ def decision_rule(plan: Plan) -> str:
 
 
 def write_sketch(plan: Plan) -> str:
-    """The methodology in two sentences, for a reply that holds the hypothesis alone."""
+    """The methodology in a few sentences, for a reply that holds the hypothesis alone."""
     units = "random seeds" if plan.kind == "computational" else "independent samples per arm"
     number = 5 if plan.kind == "computational" else plan.num_samples // 2
     return (
         f"To test it, measure {plan.outcome} with and without {plan.relation.cause}, in "
         f"randomised order and blind to the arm, against {plan.comparison} as the control, with "
         f"n = {number} {units}. Compare the arms by the difference and its 95 % confidence "
-        "interval under a protocol registered beforehand, and release data and code."
+        "interval under a protocol registered beforehand, repeat that once, and release data and "
+        f"code. {decision_rule(plan)}"
     )
 
 
