@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
-def operator(page: Page, live_server) -> Page:
+def operator(page: Page, live_server) -> Iterator[Page]:
     """A browser in which an operator is logged in; nothing may be wrong in its console."""
     client = Client()
     client.force_login(make_user("operator"))

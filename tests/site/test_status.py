@@ -28,7 +28,8 @@ KEYS = [
 def _fill():
     run = make_run()
     make_sample_draw(run)
-    accepted = make_sample_draw(run, outcome="accepted").completion_id
+    accepted = make_sample_draw(run, outcome="accepted").completion
+    assert accepted is not None
     make_sample_draw(run, outcome="rejected")
     make_sample_draw(run, state=SampleDraw.State.REJECTED)
     make_sample_draw(run, state=SampleDraw.State.FAILED)
@@ -43,7 +44,7 @@ def _fill():
             folder="x",
             manifest={},
         )
-        ExportedCompletion.objects.create(export=export, completion_id=accepted)
+        ExportedCompletion.objects.create(export=export, completion=accepted)
 
 
 def test_an_empty_site_has_none_of_anything():
