@@ -59,10 +59,14 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
 
 def register(
-    model: type[models.Model], columns: Sequence[str], filters: Sequence[str] = ()
+    model: type[models.Model],
+    columns: Sequence[str],
+    filters: Sequence[str] = (),
+    *,
+    named_by: Sequence[str] = (),
 ) -> None:
-    """Show a model's rows read-only, with these columns."""
-    joined = [name for name in columns if _is_foreign_key(model, name)]
+    """Show a model's rows read-only, with these columns; `named_by` is what their names read."""
+    joined = [name for name in columns if _is_foreign_key(model, name)] + [*named_by]
     attributes = {
         "list_display": ["pk", *columns],
         "list_filter": list(filters),
@@ -91,7 +95,7 @@ register(SampleDraw, ["run", "sample", "draw", "state", "failure_kind"], ["state
 register(Decision, ["completion", "reviewer", "kind", "created_at"], ["kind"])
 register(Label, ["outcome", "basis", "decision", "updated_at"], ["outcome", "basis"])
 register(Export, ["dataset", "version", "policy", "created_at"], ["policy"])
-register(ExportedCompletion, ["export", "completion"])
+register(ExportedCompletion, ["export", "completion"], named_by=["export__dataset"])
 
 
 class StageForm(ActionForm):

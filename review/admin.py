@@ -6,4 +6,9 @@ from distill.admin import register
 from review.models import Queue, Slot
 
 register(Queue, ["dataset", "required_reviews", "created_at"])
-register(Slot, ["queue", "completion", "number", "state", "reviewer"], ["state"])
+register(
+    Slot,
+    ["queue", "completion", "number", "state", "reviewer"],
+    ["state"],
+    named_by=["queue__dataset"],
+)
