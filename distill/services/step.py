@@ -33,6 +33,8 @@ from distill.teachers.registry import open_teachers
 FEED_SECONDS = 600
 REQUEST_SECONDS = 180.0
 PULSE_SECONDS = 1.0
+EXAMINED_ROWS = 1000
+"""Completions that are examined at once: rules work on columns."""
 HOPELESS_FAILURES = 25
 """So many requests given up in a row, none answered between them: the teacher is not there."""
 
@@ -151,8 +153,8 @@ class Book:
             self._feed(free_slots - len(sendings))
             if not self._ready:
                 break
-            self._pulse()
             sendings += self._buy(free_slots - len(sendings))
+            self._pulse()
         idle = not self._in_flight
         finished = idle and (bool(self._draining) or (self._exhausted and not self._later))
         return Turn(sendings, wake_after=self._until_next(), is_finished=finished)
@@ -172,20 +174,25 @@ class Book:
     # --- feeding and buying -----------------------------------------------------------------------
 
     def _feed(self, wanted: int) -> None:
-        """Fetch rows until `wanted` orders are ready or no row is left."""
-        while len(self._ready) < wanted and not self._exhausted:
+        """Fetch rows until `wanted` orders are ready or no row is left.
+
+        Rows of a run that asks nobody end here: hence the larger batches, and the pulse.
+        """
+        num_rows = max(wanted, 64) if self.job.plan.asks else EXAMINED_ROWS
+        while len(self._ready) < wanted and not self._exhausted and not self._draining:
             rows = list(
                 SampleDraw.objects.filter(
                     run=self._run, state=SampleDraw.State.PENDING, id__gt=self._cursor
                 )
                 .select_related("sample", "completion", "verdict")
-                .order_by("id")[: max(wanted, 64)]
+                .order_by("id")[:num_rows]
             )
             if not rows:
                 self._exhausted = True
                 return
             self._cursor = rows[-1].id
             self._ready.extend(begin(self.job, rows))
+            self._pulse()
 
     def _buy(self, wanted: int) -> list[Sending[_Tag]]:
         """Buy from the ready orders; known replies are taken at once, at no cost."""
