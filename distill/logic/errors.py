@@ -54,6 +54,7 @@ _MAY_BE_BILLED = {
     FailureKind.TIMEOUT,
     FailureKind.BROKEN_ENVELOPE,
     FailureKind.EMPTY,
+    FailureKind.REFUSED,
 }
 
 
