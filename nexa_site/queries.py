@@ -35,7 +35,6 @@ _State = CompletionState.State
 class UnexportedDataset:
     """So many completions that people accepted and no export holds."""
 
-    dataset_id: int
     name: str
     count: int
 
@@ -158,7 +157,7 @@ def _unexported() -> tuple[UnexportedDataset, ...]:
     accepted = Label.objects.filter(~Exists(exported), outcome=Label.Outcome.ACCEPTED)
     rows = (
         accepted.order_by()
-        .values_list("completion__sample__dataset", "completion__sample__dataset__name")
+        .values_list("completion__sample__dataset__name")
         .annotate(count=Count("pk"))
         .order_by("-count")
     )

@@ -93,6 +93,7 @@ def test_accepted_completions_that_no_export_holds_are_named(client):
     ExportedCompletion.objects.create(export=export, completion=first)
     page = _open(client, "lead").text
     assert "Export reefs" in page
+    assert f"{reverse('distill:exports')}?dataset=reefs" in page
     assert '<b class="num">1</b> accepted completion is in no export yet' in page
     assert "reefs v1" in page
 
