@@ -1,9 +1,8 @@
 // The review screen by keyboard. Without this script the same forms work by mouse and touch.
 //
-// A key means the card that is on screen when it is pressed: each is kept with that card's name, in
-// order, until the server has answered the one before. If the card has been decided by then, the key
-// is not applied and that is said. The name is new whenever a card is shown; it goes along with the
-// decision as its client id, so that sending again what may have arrived changes nothing.
+// A key means the card on screen when it is pressed: each waits, with that card's name, until the one
+// before is answered; if its card has been decided by then, it is not applied and that is said. The
+// name is new each time a card is shown, and goes along as client id: sending again is harmless.
 "use strict";
 (() => {
   const byId = (id) => document.getElementById(id);
@@ -34,12 +33,11 @@
     activeSince = performance.now();
     isWarned = false;
   };
+  const readActiveMs = () => activeMs + (document.hidden ? 0 : performance.now() - activeSince);
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) activeMs += performance.now() - activeSince;
     activeSince = performance.now();
   });
-  const readActiveMs = () => Math.round(activeMs + (document.hidden ? 0 : performance.now() - activeSince));
-
   setInterval(() => {
     const clock = review.querySelector("[data-countdown]");
     if (!clock) return;
@@ -77,7 +75,6 @@
       } else decide.requestSubmit(button(key.action));
     }
   };
-
   // The reason is asked for before anything is sent; a double click means its first card alone.
   review.addEventListener("submit", (event) => {
     if (event.target !== decide || event.submitter?.value !== "reject" || new FormData(decide).get("reason")) return;
@@ -88,54 +85,43 @@
   review.addEventListener("click", (event) => {
     if (event.detail > 1 && event.target.closest("#decide [name=kind]")) event.preventDefault();
   }, true);
-
   review.addEventListener("htmx:configRequest", (event) => {
     const { parameters, triggeringEvent } = event.detail;
     const submitter = triggeringEvent?.submitter;
     // htmx adds the button that has the focus, which need not be the one that is meant.
     if (submitter) parameters[submitter.name] = submitter.value;
-    if (event.target === decide) parameters.active_ms = String(readActiveMs());
+    if (event.target === decide) parameters.active_ms = String(Math.round(readActiveMs()));
   });
+  const isOurs = (event) => event.target === decide || event.target === undo;
   review.addEventListener("htmx:beforeRequest", (event) => {
-    if (event.target !== decide && event.target !== undo) return;
+    if (!isOurs(event)) return;
     sending = { form: event.target, submitter: event.detail.requestConfig.triggeringEvent?.submitter };
     byId("card").setAttribute("aria-busy", "true");
   });
   review.addEventListener("htmx:afterRequest", (event) => {
-    if (event.target !== decide && event.target !== undo) return;
     // htmx lets the next request go only when this event is over.
-    queueMicrotask(() => finish(event.detail.successful, event.detail.xhr.status));
+    if (isOurs(event)) queueMicrotask(() => finish(event.detail.successful, event.detail.xhr.status));
   });
-  const finish = (isSaved, status) => {
-    const sent = sending;
-    sending = null;
-    byId("card").removeAttribute("aria-busy");
-    if (!isSaved) return showUnsaved(sent, status);
-    unsaved.hidden = true;
-    meetCard();
-    sendNext();
-  };
   document.addEventListener("htmx:afterSettle", meetCard);
-
-  // --- the server fails: the card stays, and the same thing can be sent again ---
+  // When the server fails, the card stays, and the same thing can be sent again.
   let unsent = null;
-  const showUnsaved = (sent, status) => {
-    unsent = sent;
+  const finish = (isSaved, status) => {
+    [unsent, sending] = [sending, null];
+    unsaved.hidden = isSaved;
+    byId("card").removeAttribute("aria-busy");
+    meetCard();
+    if (isSaved) return sendNext();
     waiting.length = 0;
     const why = status ? `the server answered ${status}` : "the server does not answer";
-    unsaved.querySelector("p").textContent = `Not saved: ${why}. Nothing is lost, the card is still here.`;
-    unsaved.hidden = false;
-    say(unsaved.textContent);
+    say((unsaved.querySelector("p").textContent = `Not saved: ${why}. Nothing is lost, the card is still here.`));
   };
-  byId("retry").addEventListener("click", () => unsent?.form.requestSubmit(unsent.submitter));
-  // Said here already, with a way to mend it.
+  byId("retry").addEventListener("click", () => unsent.form.requestSubmit(unsent.submitter));
   for (const name of ["htmx:responseError", "htmx:sendError"]) review.addEventListener(name, (event) => event.stopPropagation());
 
   // --- keys ---
   const TYPING = "textarea, select, [contenteditable], input:not([type=radio], [type=checkbox], [type=submit], [type=button])";
   const isForOthers = (event) => {
-    const isAltGr = event.getModifierState("AltGraph");
-    const isShortcut = (event.ctrlKey || event.metaKey || event.altKey) && !isAltGr;
+    const isShortcut = (event.ctrlKey || event.metaKey || event.altKey) && !event.getModifierState("AltGraph");
     return event.defaultPrevented || isShortcut || event.isComposing || event.target.closest?.(TYPING);
   };
   document.addEventListener("keydown", (event) => {

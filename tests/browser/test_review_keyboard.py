@@ -350,15 +350,14 @@ def test_after_the_login_has_expired_one_comes_back_to_the_same_card(open_queue)
     assert not Decision.objects.exists()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_for_axe_to_find(open_queue, scheme):
-    screen = open_queue(3)
-    screen.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+def test_nothing_for_axe_to_find(open_queue):
+    screen = open_queue(2)
+    screen.page.emulate_media(reduced_motion="reduce")
     no_violations(screen.page)
-    screen.page.keyboard.press("x")
-    no_violations(screen.page)
-    for number in (1, 2, 3):
+    for number in (1, 2):
         screen.page.keyboard.press("x")
+        if number == 1:
+            no_violations(screen.page)
         screen.page.keyboard.press("8")
         screen.settled(number)
     expect(screen.page.locator("#take")).to_be_visible()
@@ -369,8 +368,10 @@ def test_nothing_for_axe_to_find(open_queue, scheme):
 
 
 def no_violations(page: Page) -> None:
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
 
 
 def test_without_javascript_the_forms_do_it(live_server, browser: Browser, anna: User):

@@ -331,7 +331,7 @@ def test_with_nothing_to_undo_that_is_said(client, anna):
 # --- which kind of empty ---
 
 
-def kind_of_empty(client, queue) -> str:
+def kind_of_empty(client, queue):
     return client.get(url("queue", queue)).context["screen"].emptiness.kind
 
 
