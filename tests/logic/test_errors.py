@@ -5,15 +5,16 @@ import pytest
 from distill.logic.errors import DistillError, FailureKind, InputError, TeacherError
 
 
-def test_what_may_be_billed_is_worth_another_try():
+def test_what_reached_the_model_may_be_billed():
     assert {kind for kind in FailureKind if kind.may_be_billed} == {
         FailureKind.SERVER,
         FailureKind.CONNECTION,
         FailureKind.TIMEOUT,
         FailureKind.BROKEN_ENVELOPE,
         FailureKind.EMPTY,
+        FailureKind.REFUSED,
     }
-    assert all(kind.is_retryable for kind in FailureKind if kind.may_be_billed)
+    assert not FailureKind.REFUSED.is_retryable
     assert FailureKind.RATE_LIMITED.is_retryable
 
 
