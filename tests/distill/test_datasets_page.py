@@ -27,7 +27,7 @@ def soil(tmp_path):
         {"text": f"{n}. {'Soils dry. ' * (10 + n)}", "domain": "soil", "title": f"Paper {n}"}
         for n in range(45)
     ]
-    rows += [{"text": None}, {"text": "<script>alert(1)</script>", "title": "<b>bold</b>"}]
+    rows += [{}, {"text": "<script>alert(1)</script>", "title": "<b>bold</b>"}]
     path = tmp_path / "soil.jsonl"
     path.write_text("\n".join(map(json.dumps, [*rows, rows[0]])))
     dataset = make_dataset("soil")

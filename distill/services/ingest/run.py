@@ -10,6 +10,7 @@ with the process that holds it).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -36,6 +37,7 @@ _BATCH_CHARACTERS = 8_000_000
 _LOCK_ROOM = 0x6E65_7861
 
 OnProgress = Callable[[SourceFile], None]
+_Batch = list[tuple[int, SampleDraft | Problem]]
 
 
 def import_file(
@@ -94,15 +96,23 @@ def fill_source_file(
 def _read(source_file: SourceFile, path: Path, on_progress: OnProgress | None) -> None:
     mapping = Mapping(source_file.mapping)
     with _temporary_tables(source_file.dataset), _database_errors():
-        rows = read_rows(path, source_file.name)
-        while batch := _take_batch(rows, mapping):
+        for batch in _batches(read_rows(path, source_file.name), mapping):
             _store(source_file, batch)
             if on_progress:
                 on_progress(source_file)
     _finish(source_file)
 
 
-def _take_batch(rows: Iterator[Row], mapping: Mapping) -> list[tuple[int, SampleDraft | Problem]]:
+def _batches(rows: Iterator[Row], mapping: Mapping) -> Iterator[_Batch]:
+    """The file in batches; the next one is read while the database stores the last."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="import") as reader:
+        ahead = reader.submit(_take_batch, rows, mapping)
+        while batch := ahead.result():
+            ahead = reader.submit(_take_batch, rows, mapping)
+            yield batch
+
+
+def _take_batch(rows: Iterator[Row], mapping: Mapping) -> _Batch:
     batch = []
     characters = 0
     for row in islice(rows, BATCH_ROWS):
@@ -115,7 +125,7 @@ def _take_batch(rows: Iterator[Row], mapping: Mapping) -> list[tuple[int, Sample
     return batch
 
 
-def _store(source_file: SourceFile, batch: list[tuple[int, SampleDraft | Problem]]) -> None:
+def _store(source_file: SourceFile, batch: _Batch) -> None:
     drafts = [(line, draft) for line, draft in batch if isinstance(draft, SampleDraft)]
     problems = [problem for _, problem in batch if isinstance(problem, Problem)]
     with transaction.atomic():
