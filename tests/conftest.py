@@ -36,6 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[SOCKETS] = str(postgres.socket_folder(folder))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put browser tests last: once Playwright runs its loop in this thread, no run can start one."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Point Django at the tests' own server: settings are read before it can be started."""

@@ -62,9 +62,7 @@ class CompletionFilterForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = Dataset.objects.order_by("name").values_list("name", flat=True)
-        self.fields["dataset"].widget.choices = _any_of(
-            ((name, name) for name in names), "All"
-        )
+        self.fields["dataset"].widget.choices = _any_of(((name, name) for name in names), "All")
 
     @property
     def is_without_completion(self) -> bool:

@@ -69,8 +69,10 @@ def _has_safety_flag() -> Q:
         Judgement.objects.filter(completion=OuterRef("pk"))
         .exclude(flags=[])
         .annotate(
-            words=Func(F("flags"), Value(" "), function="array_to_string", output_field=TextField())
+            words=Func(
+                F("flags"), Value("\n"), function="array_to_string", output_field=TextField()
+            )
         )
-        .filter(words__iregex=r"(^| )safety")
+        .filter(words__iregex=r"(^|\n)safety")
     )
     return Q(Exists(flagged)) | Q(state_row__reasons__contains=[Reason.SAFETY])

@@ -97,7 +97,11 @@ class _Columns:
             template = self._recipe.template_for(template_name)
         except InputError:
             return {}
-        return {"template_prompt": template.user, "system_prompt": template.system}
+        return {
+            # The guide's name for the passage.
+            "template_prompt": template.user.replace("{text}", "{context}"),
+            "system_prompt": template.system,
+        }
 
 
 def _batches(draws: QuerySet[SampleDraw]) -> Iterator[list[SampleDraw]]:

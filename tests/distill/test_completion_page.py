@@ -137,11 +137,12 @@ def test_decisions_and_exports_are_told(operator, data_dir):
 @pytest.mark.django_db
 def test_a_purchase_without_a_reply_is_possibly_billed_once_it_is_over(operator):
     run = make_run()
-    completion = make_completion(make_sample(run.dataset), call=_call(), recipe=run.recipe)
+    call = Call.objects.create(key=b"k" * 32, teacher="offline:extractive")
+    completion = make_completion(make_sample(run.dataset), call=call, recipe=run.recipe)
     now = timezone.now()
     for number, expires in enumerate((now - timedelta(hours=1), now + timedelta(hours=1)), 1):
         Purchase.objects.create(
-            call=completion.call, number=number, run=run, bound_nano=5_000_000, expires_at=expires
+            call=call, number=number, run=run, bound_nano=5_000_000, expires_at=expires
         )
     (attempt,) = completion_history(completion, now=now).attempts
     assert [one.fate for one in attempt.sendings] == ["possibly_billed", "in_flight"]
@@ -151,10 +152,6 @@ def test_a_purchase_without_a_reply_is_possibly_billed_once_it_is_over(operator)
     assert "Possibly billed" in page
     assert "(not verified)" in page
     assert "at most $0.0050" in page
-
-
-def _call():
-    return Call.objects.create(key=b"k" * 32, teacher="offline:extractive")
 
 
 @pytest.mark.django_db

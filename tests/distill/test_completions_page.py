@@ -35,7 +35,7 @@ def operator(client: Client) -> Client:
     return client
 
 
-def shown(client: Client, **query: object) -> list[int]:
+def shown(client: Client, **query: str | int) -> list[int]:
     response = client.get(reverse(LIST), query)
     assert response.status_code == 200
     return [row.completion.pk for row in response.context["page"].rows]
@@ -78,7 +78,7 @@ def test_each_filter_finds_its_own(operator):
     assert refused
     assert short.completion
     low = short.completion.pk
-    cases: list[tuple[dict[str, object], set[int]]] = [
+    cases: list[tuple[dict[str, str | int], set[int]]] = [
         ({"dataset": dataset.name}, {passed.pk, accepted.pk, refused.pk, low}),
         ({"run": run.pk}, {passed.pk, accepted.pk, refused.pk, low}),
         ({"state": "rejected"}, {low}),

@@ -8,6 +8,7 @@ import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pyarrow.parquet as pq
@@ -52,7 +53,7 @@ def folder_of(data_dir: Path, export: Export) -> Path:
     return data_dir / export.folder
 
 
-def lines_of(data_dir: Path, export: Export) -> list[dict]:
+def lines_of(data_dir: Path, export: Export) -> list[dict[str, Any]]:
     folder = folder_of(data_dir, export)
     return [
         orjson.loads(line)
@@ -196,7 +197,7 @@ def test_the_best_of_several_attempts_is_taken(data_dir):
 def test_gate_leaves_out_rejected_and_flagged_completions(data_dir):
     dataset = make_dataset()
     kept = make_completion(dataset=dataset)
-    make_judgement(kept, flags=["off_topic"])
+    make_judgement(kept, flags=["off_topic", "no safety issue"])
     make_label(make_completion(dataset=dataset), outcome=Label.Outcome.REJECTED)
     make_completion(dataset=dataset, state="rejected", reasons=[Reason.LOW_SCORE])
     make_judgement(make_completion(dataset=dataset), flags=["off_topic", "Safety_pathogen"])

@@ -15,7 +15,8 @@ from distill.logic.columns import guess_mapping
 from distill.logic.errors import InputError
 from distill.logic.reasons import Reason
 from distill.logic.samples import SampleDraft, draft_sample
-from distill.models import Run, SampleDraw
+from distill.models import Completion, Run, SampleDraw
+from distill.services.ingest.run import import_file
 from distill.services.runs import create_run
 from distill.services.step import run_step
 from distill.services.tables import (
@@ -82,6 +83,23 @@ def test_outputs_come_back_as_the_same_samples_and_answers(real_run, tmp_path):
         assert row["context"] in real_run.dataset.samples.get(key=row["sample_id"]).text
 
 
+def test_an_imported_table_holds_what_was_written(real_run, tmp_path):
+    dst = tmp_path / "teacher_outputs_v1.parquet"
+    write_outputs(run=real_run, dst=dst)
+    again = make_dataset("again")
+    import_file(dataset=again, path=dst, name=dst.name)
+    written = pq.read_table(dst).to_pylist()
+    kept = {sample.key: sample for sample in again.samples.all()}
+    assert len(kept) == 24
+    assert {row["sample_id"]: row["context"] for row in written} == {
+        key: sample.text for key, sample in kept.items()
+    }
+    answers = {one.key: one.fields for one in Completion.objects.filter(sample__dataset=again)}
+    keys = [row["completion_id"] for row in written]
+    originals = Completion.objects.filter(sample__dataset=real_run.dataset, key__in=keys)
+    assert answers == {one.key: one.fields for one in originals}
+
+
 def test_flags_and_rejections_account_for_every_sample(real_run, tmp_path):
     kept, lost = tmp_path / "filtered.parquet", tmp_path / "rejections.parquet"
     num_kept = write_outputs(run=real_run, dst=kept, states=[PASSED], flags=True)
@@ -90,7 +108,7 @@ def test_flags_and_rejections_account_for_every_sample(real_run, tmp_path):
     passing = pl.read_parquet(kept)
     assert passing["passes_all"].all()
     assert passing["quality_pass"].all()
-    assert passing["mean_score"].min() >= 0.8  # type: ignore[operator]
+    assert passing["mean_score"].min() >= 0.8
     assert set(orjson.loads(passing["judge_scores"][0])) == {"F"}
     assert set(passing["sample_id"]).isdisjoint(pl.read_parquet(lost)["sample_id"])
 
@@ -140,7 +158,9 @@ def test_no_rows_still_make_a_table_with_its_columns(tmp_path, flags):
 def test_rows_take_a_fixed_number_of_queries(tmp_path, django_assert_num_queries):
     run = make_run()
     for _ in range(12):
-        make_judgement(make_sample_draw(run).completion)
+        completion = make_sample_draw(run).completion
+        assert completion is not None
+        make_judgement(completion)
     # Recipe, dataset, files; then a batch, its scores, and the empty batch at the end.
     with django_assert_num_queries(4):
         write_outputs(run=run, dst=tmp_path / "x.parquet", flags=True)
