@@ -48,7 +48,7 @@ def run_run(run_id: int) -> None:
     if state == Run.State.DONE:
         run = Run.objects.select_related("recipe").get(id=run_id)
         policy = run.recipe.content.export.policy
-        if run.kind == Run.Kind.PIPELINE and policy == Export.Policy.GATE:
+        if run.kind == Run.Kind.PIPELINE and policy == "gate":
             enqueue_export(run.dataset_id, policy, run.created_by_id)
 
 
