@@ -13,6 +13,8 @@ from nexa_site import views
 # Each application brings its own prefix (`datasets/`, `review/`, …) and name space.
 APPS = [name for name in ("distill", "review", "training") if find_spec(f"{name}.urls")]
 
+handler400 = "nexa_site.views.bad_request"
+
 urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.contrib.auth.decorators import login_not_required
 from django.core.cache import cache
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -35,6 +36,14 @@ def healthz(request: HttpRequest) -> JsonResponse:
     except DatabaseError:
         return JsonResponse({"web": "ok", "database": "no answer"}, status=503)
     return JsonResponse({"web": "ok", "database": "ok"})
+
+
+def bad_request(_request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The page for a request that cannot be read.
+
+    Django's own looks for the form's token in that very request, and fails a second time.
+    """
+    return HttpResponseBadRequest(render_to_string("400.html"))
 
 
 @require_role()

@@ -102,6 +102,7 @@ _KNOWN_SHAPES: tuple[tuple[frozenset[str], AbstractMapping[str, str]], ...] = (
         {"text": "source", "domain": "=computer science"},
     ),
 )
+MAX_COLUMNS = 1_000
 _SECTION_LABELS = ("label", "heading", "section", "title", "name")
 _SECTION_TEXTS = ("text", "content", "body", "paragraphs")
 # Longer entries of a list are paragraphs or sections, shorter ones are sentences.
@@ -205,15 +206,10 @@ def as_text(value: object, labels: object = None) -> str:
     Sentences are joined by spaces, sections by newlines with their labels in front
     (`METHODS: …`): labels come from `labels`, from a section's own label, or from an object's keys.
     """
-    if isinstance(value, str):
-        return tidy(value)
-    if isinstance(value, dict):
-        return _join_sections([_section(value)] if _text_of(value) is not None else _pairs(value))
-    if isinstance(value, list | tuple):
-        return _join_list(value, labels)
-    if value is None:
-        raise ValueError("is empty")
-    raise ValueError(f"is {_kind(value)}, not text")
+    try:
+        return _as_text(value, labels)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
 
 
 def tidy(text: str) -> str:
@@ -222,11 +218,27 @@ def tidy(text: str) -> str:
 
 
 def column_paths(rows: Iterable[AbstractMapping[str, object]], *, depth: int = 3) -> list[str]:
-    """The paths that the rows offer, in the order of their first appearance."""
+    """The paths that the rows offer, in the order of their first appearance.
+
+    Raises `InputError` where there are more columns than anybody could choose among; of paths
+    inside columns only so many are offered.
+    """
     found: dict[str, None] = {}
+    columns: set[str] = set()
     for row in rows:
+        columns.update(row)
+        refuse_too_many(len(columns))
         _add_paths(row, "", depth, found)
     return list(found)
+
+
+def refuse_too_many(num_columns: int) -> None:
+    """Raise `InputError` for more columns than a mapping can be shown for."""
+    if num_columns > MAX_COLUMNS:
+        raise InputError(
+            f"The file has {num_columns:,} columns or more, at most {MAX_COLUMNS:,} can be mapped. "
+            "Keep those that you need, and import it again."
+        )
 
 
 def _by_name(columns: Sequence[str]) -> Mapping:
@@ -283,6 +295,18 @@ def _inside(value: object, path: str) -> object:
     return [_inside(entry, path) for entry in value]
 
 
+def _as_text(value: object, labels: object = None) -> str:
+    if isinstance(value, str):
+        return tidy(value)
+    if isinstance(value, dict):
+        return _join_sections([_section(value)] if _text_of(value) is not None else _pairs(value))
+    if isinstance(value, list | tuple):
+        return _join_list(value, labels)
+    if value is None:
+        raise ValueError("is empty")
+    raise ValueError(f"is {_kind(value)}, not text")
+
+
 def _join_list(entries: Sequence[object], labels: object) -> str:
     entries = [entry for entry in entries if entry is not None and entry != ""]
     if not entries:
@@ -291,7 +315,7 @@ def _join_list(entries: Sequence[object], labels: object) -> str:
         return _join_sections(list(zip(map(_label, labels), entries, strict=True)))
     if any(isinstance(entry, dict) for entry in entries):
         return _join_sections([_section(entry) for entry in entries])
-    texts = [as_text(entry) for entry in entries]
+    texts = [_as_text(entry) for entry in entries]
     are_sections = any(len(text) > _SENTENCE_LENGTH or "\n" in text for text in texts)
     return ("\n" if are_sections else " ").join(filter(None, texts))
 
@@ -299,7 +323,7 @@ def _join_list(entries: Sequence[object], labels: object) -> str:
 def _join_sections(sections: Iterable[tuple[str, object]]) -> str:
     parts = []
     for label, content in sections:
-        text = as_text(content)
+        text = _as_text(content)
         if text:
             parts.append(f"{label}: {text}" if label else text)
     return "\n".join(parts)
@@ -338,5 +362,7 @@ def _add_paths(value: object, prefix: str, depth: int, found: dict[str, None]) -
     if not isinstance(value, dict) or not depth:
         return
     for key, inner in value.items():
+        if prefix and len(found) >= MAX_COLUMNS:
+            return
         found.setdefault(f"{prefix}{key}")
         _add_paths(inner, f"{prefix}{key}.", depth - 1, found)

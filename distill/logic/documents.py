@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+_MAX_NAMED = 10
+
 
 class Document(BaseModel):
     """A frozen model that refuses unknown keys and names the nearest one it knows."""
@@ -22,13 +24,18 @@ class Document(BaseModel):
             return data
         unknown = [str(key) for key in data if key not in cls.model_fields]
         if unknown:
-            hints = "; ".join(_unknown_key(key, list(cls.model_fields)) for key in unknown)
+            hints = "; ".join(
+                _unknown_key(key, list(cls.model_fields)) for key in unknown[:_MAX_NAMED]
+            )
+            if len(unknown) > _MAX_NAMED:
+                hints += f"; and {len(unknown) - _MAX_NAMED:,} further unknown keys"
             # Braces in a key would be read as places of pydantic's message template.
             raise PydanticCustomError("unknown_key", "{hints}", {"hints": hints})
         return data
 
 
 def _unknown_key(key: str, known: list[str]) -> str:
+    key = key[:80]
     near = get_close_matches(key, known, n=1, cutoff=0.5)
     if near:
         return f'unknown key "{key}", did you mean "{near[0]}"?'

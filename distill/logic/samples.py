@@ -239,5 +239,8 @@ def _number(values: AbstractMapping[str, object], mapping: Mapping, field: str) 
 
 
 def _excerpt(value: object) -> str:
-    text = value[:200] if isinstance(value, str) else repr(value)
+    try:
+        text = value[:200] if isinstance(value, str) else repr(value)
+    except RecursionError:
+        text = "…"
     return text[:200].replace("\0", "␀").encode("utf-8", "replace").decode()

@@ -15,6 +15,7 @@ from distill.services.ingest.readers import Row, read_rows
 LOOKED_AT = 200
 """So many first rows decide which columns there are and what they hold."""
 
+_LOOKED_AT_CHARS = 20_000_000
 _SHOWN_ROWS = 5
 _SHOWN_PROBLEMS = 20
 
@@ -49,7 +50,7 @@ def preview_file(path: Path, name: str, mapping: Mapping | None = None) -> Previ
     Raises `InputError` where the file cannot be read at all; a mapping that does not fit is a
     problem of the preview.
     """
-    rows = list(islice(read_rows(path, name), LOOKED_AT))
+    rows = _first_rows(path, name)
     values = [row.values for row in rows if row.values is not None]
     columns = column_paths(values)
     mapping = mapping if mapping is not None else guess_mapping(columns, values)
@@ -66,7 +67,7 @@ def preview_file(path: Path, name: str, mapping: Mapping | None = None) -> Previ
 
 def choose_mapping(path: Path, name: str, mapping: Mapping | None = None) -> Mapping:
     """The mapping to import a file with: the given one or the guess, checked against the file."""
-    values = [row.values for row in islice(read_rows(path, name), LOOKED_AT) if row.values]
+    values = [row.values for row in _first_rows(path, name) if row.values]
     columns = column_paths(values)
     if not columns:
         first = next(read_rows(path, name), None)
@@ -85,6 +86,18 @@ def draft_row(row: Row, mapping: Mapping) -> SampleDraft | Problem:
     if isinstance(draft, Refusal):
         return Problem(row.line, draft.field, draft.message, draft.excerpt)
     return draft
+
+
+def _first_rows(path: Path, name: str) -> list[Row]:
+    """The rows to look at: `LOOKED_AT`, fewer where they are so large that they fill the memory."""
+    rows, num_chars = [], 0
+    for row in islice(read_rows(path, name), LOOKED_AT):
+        rows.append(row)
+        cells = (row.values or {}).values()
+        num_chars += sum(len(cell) for cell in cells if isinstance(cell, str))
+        if num_chars > _LOOKED_AT_CHARS:
+            break
+    return rows
 
 
 def _unreadable(rows: Iterable[Row]) -> list[Problem]:

@@ -17,6 +17,7 @@ from typing import IO
 
 import orjson
 
+from distill.logic.columns import refuse_too_many
 from distill.logic.errors import InputError
 from distill.services.files import plain_errors
 from distill.services.ingest.json_rows import json_rows
@@ -96,6 +97,7 @@ def _read_parquet(path: Path, name: str) -> Iterator[Row]:
     try:
         with pq.ParquetFile(path) as file:
             columns = file.schema_arrow.names
+            refuse_too_many(len(columns))
             twice = sorted({column for column in columns if columns.count(column) > 1})
             if twice:
                 raise InputError(f"{name}: the column {twice[0]!r} is there twice. Rename one.")
@@ -239,6 +241,7 @@ def _header(reader: Iterator[list[str]], name: str) -> list[str]:
         raise InputError(
             f"{name}: its first line cannot be read as a CSV header: {error}."
         ) from None
+    refuse_too_many(len(header))
     faulty = "" in header or len(set(header)) < len(header)
     if not header or faulty:
         raise InputError(
