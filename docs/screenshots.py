@@ -16,13 +16,13 @@ import sys
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.browser import find_browser
 
 IMAGES = Path(__file__).with_name("images")
-SIZE = {"width": 1180, "height": 800}
+WIDTH = 1180
 MAX_BYTES = 200_000
 NUM_DECIDED = 6
 
@@ -35,7 +35,7 @@ def main(site: str, password: str) -> None:
             executable_path=find_browser.find(),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
-        page = browser.new_page(base_url=site, viewport=SIZE, color_scheme="light")
+        page = browser.new_page(base_url=site, color_scheme="light")
         _log_in(page, password)
         _take_dataset(page)
         _take_review(page)
@@ -100,7 +100,7 @@ def _slow_the_teacher(page: Page, *, latency: str) -> None:
 
 
 def _take(page: Page, name: str, *, height: int) -> None:
-    page.set_viewport_size({**SIZE, "height": height})
+    page.set_viewport_size(ViewportSize(width=WIDTH, height=height))
     page.wait_for_timeout(400)
     path = IMAGES / f"{name}.png"
     size = len(page.screenshot(path=path))
