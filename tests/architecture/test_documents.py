@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from django.core.management import find_commands, load_command_class
 
+from distill.models import CompletionState, Run, SampleDraw, SourceFile
 from distill.teachers.registry import PROVIDERS
 from nexa_site.env import BASE_DIR, Env
+from review.models import Slot
 
 APPS = ("nexa_site", "distill", "review", "training")
 # The tests' own channel, not for people.
@@ -203,6 +205,21 @@ def test_pictures_are_small_and_all_of_them_are_shown() -> None:
     shown = "".join(path.read_text("utf-8") for path in _documents())
     assert [path.name for path in pictures if path.stat().st_size > LARGEST_IMAGE] == []
     assert [path.name for path in pictures if path.name not in shown] == []
+
+
+# --- states ---
+
+
+@pytest.mark.parametrize(
+    "model", [SourceFile, Run, SampleDraw, CompletionState, Slot], ids=lambda model: model.__name__
+)
+def test_the_table_of_states_knows_every_state_and_no_other(model) -> None:
+    rows = _section(_read("docs/architecture.md"), "The life of a sample").splitlines()
+    cells = next(row for row in rows if row.startswith(f"| `{model.__name__}`")).split("|")
+    moves = re.sub(r"\([^)]*\)|`[^`]*`[^;|]*", "", cells[2])
+    named = {word for move in moves.split(";") for word in re.findall(r"[a-z]+", move)}
+    phrases = {"ended", "running", "between", "steps"} if model is Run else set()
+    assert named - phrases == set(model.State.values) - phrases
 
 
 # --- decisions and changes ---
