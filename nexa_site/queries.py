@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from distill.http import has_role
 from distill.models import (
@@ -91,7 +92,10 @@ def status_counts() -> dict[str, int]:
         "rejected": by_state.get(_State.REJECTED, 0),
         "failed": SampleDraw.objects.filter(state=SampleDraw.State.FAILED).count(),
         "awaiting_review": CompletionState.objects.filter(
-            state=_State.PASSED, is_open=True, completion__label__isnull=True
+            # Not joined: that would lead through the completions with their texts.
+            ~Exists(Label.objects.filter(completion=OuterRef("pk"))),
+            state=_State.PASSED,
+            is_open=True,
         ).count(),
         "labelled": Label.objects.count(),
         "exported": ExportedCompletion.objects.aggregate(count=Count("completion", distinct=True))[
@@ -108,7 +112,10 @@ def active_runs() -> list[RunSummary]:
 def last_exports() -> QuerySet[Export]:
     """The newest exports, with `num_completions` each."""
     exports = Export.objects.select_related("dataset", "created_by").defer("manifest")
-    return exports.annotate(num_completions=Count("exported_completions"))[:NUM_EXPORTS]
+    held = ExportedCompletion.objects.filter(export=OuterRef("pk")).order_by().values("export")
+    # Not joined: that would count what all exports hold, not only the newest.
+    count = Subquery(held.annotate(count=Count("pk")).values("count"))
+    return exports.annotate(num_completions=Coalesce(count, 0))[:NUM_EXPORTS]
 
 
 def needs_of(user: User, *, now: datetime) -> Needs:

@@ -49,6 +49,10 @@ class Completion(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["sample", "key"], name="completion_once"),
         ]
+        # What is counted of many is read from here, without their texts.
+        indexes = [
+            models.Index(fields=["id"], include=["attempt", "call"], name="completion_narrow")
+        ]
 
     def __str__(self) -> str:
         return f"completion {self.pk}"

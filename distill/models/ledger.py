@@ -77,6 +77,10 @@ class Reply(models.Model):
                 name="reply_accepted_once",
             ),
         ]
+        # What became of many purchases is read from here, without what came back.
+        indexes = [
+            models.Index(fields=["purchase"], include=["outcome"], name="reply_narrow"),
+        ]
 
     def __str__(self) -> str:
         return f"reply to purchase {self.purchase_id}"

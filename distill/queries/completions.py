@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from django.db.models import QuerySet, Value
+from django.db.models import Exists, OuterRef, QuerySet, Value
 from django.db.models.functions import Left
 
 from distill.logic.reasons import Reason, Stage
 from distill.models import Completion, CompletionState, Dataset, Label, SampleDraw
 
 PAGE_SIZE = 50
-WINDOW = 20_000
+WINDOW = 10_000
 MAX_COUNTED = 1_000
 _EXCERPT_LENGTH = 400
 _BATCH = 500
@@ -165,24 +165,29 @@ def _indexed(wanted: CompletionFilter) -> QuerySet[CompletionState]:
     if wanted.state:
         states = states.filter(state=wanted.state)
     if wanted.label == "none":
-        states = states.filter(completion__label__isnull=True)
+        states = states.filter(~Exists(Label.objects.filter(completion=OuterRef("pk"))))
     elif wanted.label:
-        states = states.filter(completion__label__outcome=wanted.label)
+        states = _labelled(states, outcome=wanted.label)
     return _with_reason(states, wanted.reason) if wanted.reason else states
 
 
 def _with_reason(states: QuerySet[CompletionState], reason: str) -> QuerySet[CompletionState]:
     """A machine's reasons stand in the state, a person's in the decision that the label is from."""
     if Reason(reason).stage == Stage.REVIEW:
-        return states.filter(completion__label__decision__reasons__contains=[reason])
+        return _labelled(states, decision__reasons__contains=[reason])
     return states.filter(reasons__contains=[reason])
+
+
+def _labelled(states: QuerySet[CompletionState], **label: object) -> QuerySet[CompletionState]:
+    """Those with such a label; joined, it would lead through the completions with their texts."""
+    return states.filter(pk__in=Label.objects.filter(**label).values("completion"))
 
 
 def _walked(
     states: QuerySet[CompletionState], wanted: CompletionFilter
 ) -> QuerySet[CompletionState]:
     if wanted.stage == Stage.REVIEW:
-        states = states.filter(completion__label__outcome=Label.Outcome.REJECTED)
+        states = _labelled(states, outcome=Label.Outcome.REJECTED)
     elif wanted.stage:
         states = states.filter(verdict__stage=wanted.stage)
     exact: Mapping[str, object] = {

@@ -21,7 +21,7 @@ from distill.models import CompletionState, Dataset, RefusedRow, Run, Sample, So
 
 MAX_COUNTED = 100_000
 MAX_MEASURED = 10_000
-SEARCH_WINDOW = 20_000
+SEARCH_WINDOW = 10_000
 """So many samples are looked at for a search; the next page goes on behind them."""
 
 SAMPLES_PER_PAGE = 20

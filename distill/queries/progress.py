@@ -151,26 +151,29 @@ def last_events(run: Run) -> list[RunEvent]:
 
 
 def run_account(run: Run, *, now: datetime) -> Account:
-    """The slow part, in three queries over the run's purchases and answers."""
-    bought = run.purchases.order_by().aggregate(
-        sent=Count("pk"),
-        unpriced=Count("pk", filter=Q(bound_nano=None)),
-        possibly_billed=Count("pk", filter=_is_lost(now)),
-        possibly_billed_nano=Sum("bound_nano", filter=_is_lost(now), default=0),
+    """The slow part, in two queries over the run's purchases and answers."""
+    is_over = Q(expires_at__lte=now)
+    bought = list(
+        run.purchases.order_by()
+        .values_list("reply__outcome")
+        .annotate(
+            sent=Count("pk"),
+            unpriced=Count("pk", filter=Q(bound_nano=None)),
+            over=Count("pk", filter=is_over),
+            over_nano=Sum("bound_nano", filter=is_over, default=0),
+        )
     )
-    return Account(**bought, errors=_count_errors(run), from_ledger=_count_from_ledger(run))
-
-
-def _is_lost(now: datetime) -> Q:
-    return Q(reply=None, expires_at__lte=now)
-
-
-def _count_errors(run: Run) -> tuple[tuple[str, int], ...]:
-    failures = Reply.objects.filter(purchase__run=run).exclude(
-        outcome__in=(Reply.ACCEPTED, Reply.SURPLUS)
+    lost = [row for row in bought if row[0] is None]
+    failed = [row for row in bought if row[0] not in {None, Reply.ACCEPTED, Reply.SURPLUS}]
+    errors = [(outcome, sent) for outcome, sent, *_ in failed]
+    return Account(
+        sent=sum(row[1] for row in bought),
+        unpriced=sum(row[2] for row in bought),
+        errors=tuple(sorted(errors, key=lambda error: (-error[1], error[0]))),
+        possibly_billed=sum(row[3] for row in lost),
+        possibly_billed_nano=sum(row[4] for row in lost),
+        from_ledger=_count_from_ledger(run),
     )
-    rows = failures.order_by().values_list("outcome").annotate(count=Count("pk"))
-    return tuple(rows.order_by("-count", "outcome"))
 
 
 def _count_from_ledger(run: Run) -> int:
