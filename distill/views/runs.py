@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.core.cache import cache
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -29,6 +30,7 @@ from distill.services.runs import request_stop, resume_run
 
 PAGE_SIZE = 20
 STOP_POLLING = 286
+POLL_SECONDS = 2
 
 
 @require_role("lead", "operator")
@@ -119,7 +121,19 @@ def _live_part(run: Run) -> dict[str, object]:
 
 
 def _waterfall_part(run: Run) -> dict[str, object]:
-    waterfall = run_waterfall(run)
+    """Of a large run it is counted once in a while, however many people look."""
+    key = f"run-waterfall-{run.pk}-{run.state}"
+    part: dict[str, object] | None = cache.get(key)
+    if part is None:
+        waterfall = run_waterfall(run)
+        seconds = _waterfall_seconds(waterfall.balance.total)
+        part = _drawn_waterfall(run, waterfall) | {"waterfall_seconds": seconds}
+        if seconds > POLL_SECONDS:
+            cache.set(key, part, seconds)
+    return part
+
+
+def _drawn_waterfall(run: Run, waterfall: Waterfall) -> dict[str, object]:
     return {
         "waterfall": waterfall,
         "steps": _drawn_steps(run, waterfall),
@@ -134,14 +148,13 @@ def _waterfall_part(run: Run) -> dict[str, object]:
         "failures": list_failures(run),
         "failed_url": completions_url(run, {"state": "failed"}),
         "account": run_account(run, now=timezone.now()),
-        "waterfall_seconds": _waterfall_seconds(waterfall.balance.total),
     }
 
 
 def _waterfall_seconds(total: int) -> int:
     """How often to count again: counting takes about a second for 200,000 sample draws."""
     if total <= 5_000:
-        return 2
+        return POLL_SECONDS
     return 15 if total <= 200_000 else 60
 
 
