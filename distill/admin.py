@@ -65,7 +65,10 @@ def register(
     *,
     named_by: Sequence[str] = (),
 ) -> None:
-    """Show a model's rows read-only, with these columns; `named_by` is what their names read."""
+    """Show a model's rows read-only, with these columns; `named_by` is what their names read.
+
+    Filters only over short tables or choices: for others Django reads all rows to find the values.
+    """
     joined = [name for name in columns if _is_foreign_key(model, name)] + [*named_by]
     attributes = {
         "list_display": ["pk", *columns],
@@ -86,12 +89,12 @@ register(Recipe, ["name", "version", "sha256", "created_at"], ["name"])
 register(RunEvent, ["run", "at", "level", "message"], ["level"])
 register(Call, ["teacher", "draw", "created_at"])
 register(Purchase, ["call", "number", "run", "bound_nano", "created_at"])
-register(Reply, ["call", "outcome", "status", "cost_nano", "created_at"], ["outcome"])
-register(Completion, ["sample", "draw", "attempt", "teacher", "finish_reason"], ["attempt"])
+register(Reply, ["call", "outcome", "status", "cost_nano", "created_at"])
+register(Completion, ["sample", "draw", "attempt", "teacher", "finish_reason"])
 register(CompletionState, ["dataset", "state", "is_open", "mean_score"], ["state", "is_open"])
-register(Judgement, ["completion", "judge", "teacher", "mean_score", "error"], ["judge"])
+register(Judgement, ["completion", "judge", "teacher", "mean_score", "error"])
 register(Verdict, ["completion", "passed", "stage", "mean_score", "run"], ["passed", "stage"])
-register(SampleDraw, ["run", "sample", "draw", "state", "failure_kind"], ["state", "failure_kind"])
+register(SampleDraw, ["run", "sample", "draw", "state", "failure_kind"], ["state"])
 register(Decision, ["completion", "reviewer", "kind", "created_at"], ["kind"])
 register(Label, ["outcome", "basis", "decision", "updated_at"], ["outcome", "basis"])
 register(Export, ["dataset", "version", "policy", "created_at"], ["policy"])
