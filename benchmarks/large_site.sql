@@ -47,7 +47,7 @@ INSERT INTO distill_sample (id, dataset_id, source_file_id, line, key, source_ke
 SELECT id, dataset, dataset, id, md5(id::text), 'document-' || id / 2, 'document-' || id / 2,
     CASE WHEN id / 2 % 10 = 0 THEN 'test' WHEN id / 2 % 10 = 1 THEN 'validation' ELSE 'train' END,
     CASE WHEN id % 5000 = 4999 THEN 'astrobotany' ELSE
-        (ARRAY['biology', 'physics', 'soil science', 'oncology', 'materials'])[1 + id % 5] END,
+        (ARRAY['biology', 'physics', 'soil science', 'oncology', 'materials'])[1 + id / 7 % 5] END,
     '', 'On nitrification and drought, part ' || id, '',
     'Study ' || id || '. ' || CASE WHEN id = 77 THEN 'Zyzzyva. ' ELSE '' END
         || source,

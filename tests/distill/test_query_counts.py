@@ -16,6 +16,7 @@ from distill.models import (
     Dataset,
     Export,
     ExportedCompletion,
+    Label,
     RefusedRow,
     Run,
     RunEvent,
@@ -56,9 +57,8 @@ STATE = SampleDraw.State
 def _grow(dataset: Dataset, run: Run, first: Completion, *, by: int) -> None:
     """More of everything: in the dataset, its run and its first completion's history, and beside."""
     for number in range(by):
-        passed = make_sample_draw(run, state=STATE.PASSED).completion
-        make_judgement(passed)
-        make_label(make_sample_draw(run, state=STATE.PASSED).completion)
+        make_sample_draw(run, state=STATE.PASSED)
+        make_sample_draw(run, state=STATE.PASSED, outcome=Label.Outcome.ACCEPTED)
         make_sample_draw(run, state=STATE.REJECTED, reasons=[Reason.CITATION])
         make_sample_draw(run, state=STATE.FAILED, failure_kind=FailureKind.TIMEOUT)
         make_sample_draw(run, state=STATE.PENDING)
@@ -75,9 +75,10 @@ def _grow_beside(number: int) -> None:
     """One more dataset with its file, recipe, run, queue and export."""
     dataset = make_dataset()
     run = make_run(dataset, recipe=make_recipe(name=f"recipe-{dataset.pk}"))
-    completion = make_sample_draw(run, state=STATE.PASSED).completion
+    make_sample_draw(run, state=STATE.PASSED)
     fill_queue(dataset_id=dataset.pk)
-    make_label(make_sample_draw(run, state=STATE.PASSED).completion)
+    completion = make_completion(dataset=dataset)
+    make_label(make_completion(dataset=dataset))
     export = Export.objects.create(
         dataset=dataset, version=1, policy="gate", folder="none", manifest=MANIFEST
     )
@@ -102,7 +103,8 @@ def ask(client):
     user = make_user("lead", "operator", is_superuser=True)
     dataset = make_dataset()
     run = make_run(dataset, state=Run.State.RUNNING, is_populated=True)
-    first = make_sample_draw(run, state=STATE.REJECTED, reasons=[Reason.TOO_SHORT]).completion
+    first = make_completion(dataset=dataset, state=STATE.REJECTED, recipe=run.recipe)
+    make_verdict(first, run, reasons=[Reason.TOO_SHORT])
     _grow(dataset, run, first, by=3)
     queue = Queue.objects.get(dataset=dataset)
     take_card(queue_id=queue.pk, reviewer=user, now=timezone.now())
