@@ -66,6 +66,7 @@ class Slot(models.Model):
                 condition=Q(state="open"),
                 name="slot_open",
             ),
+            models.Index("queue", condition=Q(state="done"), name="slot_done"),
             models.Index("lease_until", condition=Q(state="claimed"), name="slot_leased"),
         ]
 

@@ -22,6 +22,7 @@ from review.logic.keys import KEYS, REASON_KEYS, key_map
 from review.models import Queue
 from review.queries.queues import queue_lines
 from review.queries.screen import review_screen
+from review.services.follow import open_missing_queues
 from review.services.settle import Settled, Standing, settle_slot
 from review.services.take import take_card
 from review.services.undo import undo_last
@@ -41,6 +42,8 @@ _NOTES = {
 @require_safe
 @require_role("reviewer", "lead", "operator")
 def queues(request: AuthedRequest) -> HttpResponse:
+    # Nobody should wait for the minute in which the task looks.
+    open_missing_queues()
     context = {
         "lines": queue_lines(reviewer=request.user, midnight=_midnight()),
         "may_review": has_role(request.user, "reviewer", "lead"),

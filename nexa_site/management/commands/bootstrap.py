@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from distill import tasks
 from nexa_site.services import bootstrap
+from review.tasks import schedule_follower
 
 
 class Command(BaseCommand):
@@ -30,4 +31,5 @@ synthetic passages and a recipe for the offline teacher) is loaded and its pipel
         if not options["no_demo"]:
             bootstrap.load_demo()
         tasks.schedule_reaper()
+        schedule_follower()
         tasks.enqueue_active_runs()

@@ -1,0 +1,56 @@
+"""Queues follow the gate: nobody has to open or fill them."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from django_q.models import Schedule
+
+from distill.models import Run
+from review import tasks
+from review.models import Queue, Slot
+from review.services.follow import RECENT
+from tests.builders import make_completion, make_dataset, make_run, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_list_opens_the_queue_of_what_has_passed(client: Client) -> None:
+    dataset = make_completion().sample.dataset
+    make_completion(state="rejected")
+    client.force_login(make_user("reviewer"))
+    page = client.get(reverse("review:queues"))
+    assert dataset.name in page.content.decode()
+    assert Queue.objects.get().dataset == dataset
+    assert Slot.objects.count() == 1
+
+
+def test_a_running_runs_queue_is_filled_again() -> None:
+    dataset = make_completion().sample.dataset
+    make_run(dataset=dataset, state=Run.State.RUNNING)
+    tasks.run_follow()
+    make_completion(dataset=dataset)
+    for _ in range(2):
+        tasks.run_follow()
+    assert Slot.objects.count() == 2
+
+
+def test_a_run_that_ended_long_ago_is_left_alone() -> None:
+    dataset = make_dataset()
+    Queue.objects.create(dataset=dataset)
+    ended = timezone.now() - 2 * RECENT
+    make_run(dataset=dataset, state=Run.State.DONE, finished_at=ended)
+    make_completion(dataset=dataset)
+    tasks.run_follow()
+    assert Slot.objects.count() == 0
+    make_run(dataset=dataset, state=Run.State.DONE, finished_at=ended + 2 * RECENT)
+    tasks.run_follow()
+    assert Slot.objects.count() == 1
+
+
+def test_the_follower_is_scheduled_once() -> None:
+    for _ in range(2):
+        tasks.schedule_follower()
+    assert Schedule.objects.get().func == "review.tasks.run_follow"
