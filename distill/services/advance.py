@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from distill.logic import gate, types
 from distill.logic.completion_key import completion_key
@@ -36,6 +36,16 @@ from distill.services.orders import (
     template_of,
     text_of,
 )
+
+
+_FOLLOW_VERDICTS = """
+UPDATE distill_completionstate AS state
+SET state = CASE WHEN verdict.passed THEN 'passed' ELSE 'rejected' END,
+    verdict_id = verdict.id, reasons = verdict.reasons, mean_score = verdict.mean_score
+FROM distill_verdict AS verdict
+WHERE verdict.id = ANY(%s) AND verdict.completion_id = state.completion_id
+  AND (state.verdict_id IS NULL OR state.verdict_id < verdict.id)
+"""
 
 
 def begin(job: Job, rows: Iterable[SampleDraw]) -> list[Order]:
@@ -297,20 +307,9 @@ def _mark_filtered(works: Sequence[Work]) -> None:
 
 
 def _mark_decided(verdicts: Iterable[Verdict]) -> None:
-    passed, rejected = CompletionState.State.PASSED, CompletionState.State.REJECTED
-    CompletionState.objects.bulk_update(
-        [
-            CompletionState(
-                completion_id=verdict.completion_id,
-                state=passed if verdict.passed else rejected,
-                verdict=verdict,
-                reasons=verdict.reasons,
-                mean_score=verdict.mean_score,
-            )
-            for verdict in sorted(verdicts, key=lambda verdict: verdict.completion_id)
-        ],
-        ["state", "verdict", "reasons", "mean_score"],
-    )
+    """Let each completion stand where its newest verdict puts it; an older one moves nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FOLLOW_VERDICTS, [[verdict.id for verdict in verdicts]])
 
 
 def _rest(works: Sequence[Work], state: SampleDraw.State) -> list[Order]:
