@@ -37,7 +37,6 @@ from distill.services.orders import (
     text_of,
 )
 
-
 _FOLLOW_VERDICTS = """
 UPDATE distill_completionstate AS state
 SET state = CASE WHEN verdict.passed THEN 'passed' ELSE 'rejected' END,
