@@ -90,7 +90,7 @@ PAGES: Mapping[str, Page] = {
     ),
     "distill:delete_dataset": Page(see=OPERATORS, post=OPERATORS, posted=422, named=_dataset),
     "distill:download_refused": Page(
-        named=lambda things: [things.run.dataset_id, things.run.dataset.source_files.get().pk]
+        named=lambda things: [things.run.dataset_id, things.run.dataset.source_files.last().pk]
     ),
     # runs
     "distill:runs": Page(),
