@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddIndex(
             model_name='completion',
-            index=models.Index(fields=['id'], include=('attempt', 'call'), name='completion_narrow'),
+            index=models.Index(fields=['id'], include=('sample', 'draw', 'attempt', 'call'), name='completion_narrow'),
         ),
         migrations.AddIndex(
             model_name='reply',

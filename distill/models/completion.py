@@ -51,7 +51,11 @@ class Completion(models.Model):
         ]
         # What is counted of many is read from here, without their texts.
         indexes = [
-            models.Index(fields=["id"], include=["attempt", "call"], name="completion_narrow")
+            models.Index(
+                fields=["id"],
+                include=["sample", "draw", "attempt", "call"],
+                name="completion_narrow",
+            ),
         ]
 
     def __str__(self) -> str:

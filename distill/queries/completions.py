@@ -116,6 +116,8 @@ def each_completion(wanted: CompletionFilter) -> Iterator[CompletionState]:
     found = _walked(_indexed(wanted), wanted).select_related(
         "completion__sample", "completion__label__decision", "completion__parent", "dataset"
     )
+    if wanted.text:
+        found = found.filter(completion__text__icontains=wanted.text)
     after: int | None = None
     while True:
         below = found if after is None else found.filter(pk__lt=after)
@@ -152,7 +154,13 @@ def _window(
     floor = next(iter(beyond), None)
     if floor is not None:
         base = base.filter(pk__gt=floor)
-    return _walked(base, wanted), floor
+    walked = _walked(base, wanted)
+    if wanted.text:
+        # Bounds of their own: those of the states would not keep the planner from reading them all.
+        texts = Completion.objects.filter(pk__gt=floor or 0, text__icontains=wanted.text)
+        texts = texts if after is None else texts.filter(pk__lt=after)
+        walked = walked.filter(pk__in=texts.values("pk"))
+    return walked, floor
 
 
 def _indexed(wanted: CompletionFilter) -> QuerySet[CompletionState]:
@@ -167,27 +175,23 @@ def _indexed(wanted: CompletionFilter) -> QuerySet[CompletionState]:
     if wanted.label == "none":
         states = states.filter(~Exists(Label.objects.filter(completion=OuterRef("pk"))))
     elif wanted.label:
-        states = _labelled(states, outcome=wanted.label)
+        states = states.filter(completion__label__outcome=wanted.label)
     return _with_reason(states, wanted.reason) if wanted.reason else states
 
 
 def _with_reason(states: QuerySet[CompletionState], reason: str) -> QuerySet[CompletionState]:
     """A machine's reasons stand in the state, a person's in the decision that the label is from."""
     if Reason(reason).stage == Stage.REVIEW:
-        return _labelled(states, decision__reasons__contains=[reason])
+        return states.filter(completion__label__decision__reasons__contains=[reason])
     return states.filter(reasons__contains=[reason])
-
-
-def _labelled(states: QuerySet[CompletionState], **label: object) -> QuerySet[CompletionState]:
-    """Those with such a label; joined, it would lead through the completions with their texts."""
-    return states.filter(pk__in=Label.objects.filter(**label).values("completion"))
 
 
 def _walked(
     states: QuerySet[CompletionState], wanted: CompletionFilter
 ) -> QuerySet[CompletionState]:
+    """What no index finds, but for the text."""
     if wanted.stage == Stage.REVIEW:
-        states = _labelled(states, outcome=Label.Outcome.REJECTED)
+        states = states.filter(completion__label__outcome=Label.Outcome.REJECTED)
     elif wanted.stage:
         states = states.filter(verdict__stage=wanted.stage)
     exact: Mapping[str, object] = {
@@ -195,7 +199,6 @@ def _walked(
         "completion__template_name": wanted.template,
         "completion__teacher": wanted.teacher,
         "completion__attempt": wanted.attempt,
-        "completion__text__icontains": wanted.text,
     }
     return states.filter(**{name: value for name, value in exact.items() if value})
 
