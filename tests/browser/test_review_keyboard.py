@@ -97,6 +97,13 @@ def hold_decisions(screen: Screen) -> list[Route]:
     return held
 
 
+def let_go(screen: Screen, held: list[Route]) -> None:
+    """Let the decision that is held go on; the page may know of it before the test does."""
+    while not held:
+        screen.page.wait_for_timeout(20)
+    held.pop().continue_()
+
+
 def complain(screen: Screen, kind: str, text: str) -> None:
     # What the tests break on purpose: the browser and htmx report failed requests here.
     if kind == "error" and not text.startswith(("Failed to load", "htmx:", "Response Status")):
@@ -209,7 +216,7 @@ def test_a_key_for_a_card_decided_meanwhile_is_not_applied_and_said(open_queue):
     screen.page.keyboard.press("a")
     expect(screen.page.locator("#card[aria-busy]")).to_be_visible()
     screen.page.keyboard.press("s")
-    held.pop().continue_()
+    let_go(screen, held)
     expect(screen.page.locator("#status")).to_contain_text("The key s was not applied")
     assert list(Decision.objects.values_list("kind", flat=True)) == ["accept"]
     assert held == []
@@ -222,7 +229,7 @@ def test_an_undo_pressed_while_a_decision_is_under_way_takes_that_back(open_queu
     screen.page.keyboard.press("a")
     expect(screen.page.locator("#card[aria-busy]")).to_be_visible()
     screen.page.keyboard.press("u")
-    held.pop().continue_()
+    let_go(screen, held)
     expect(screen.page.locator("#status")).to_contain_text("Taken back")
     expect(screen.page.locator('#card [name="slot"]')).to_have_value(slot)
     assert not Label.objects.exists()

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import urlencode
-from urllib.request import urlopen
+from urllib.parse import urlencode, urlsplit
 
 import orjson
 import pytest
-from django.db import connection
+from django.db import connection as database
 from django.db.models import Count
 
 from distill.models import Completion, Purchase, Reply, Run, SampleDraw, Verdict
@@ -38,7 +38,7 @@ run_step(int(sys.argv[1]), offline_url=sys.argv[2])
 
 def start_worker(run: Run, url: str, data_dir: Path) -> subprocess.Popen[bytes]:
     """A worker process of its own over the test's database."""
-    parts = connection.get_connection_params()
+    parts = database.get_connection_params()
     where = {key: str(parts[key]) for key in ("host", "port", "user", "password") if parts.get(key)}
     address = f"postgresql:///{parts['dbname']}?{urlencode(where)}"
     environment = {
@@ -59,9 +59,12 @@ def wait_for_replies(at_least: int, *, seconds: float = 30) -> None:
 
 
 def stats(url: str) -> dict[str, int]:
-    with urlopen(url.removesuffix("/v1") + "/stats", timeout=5) as answer:
-        told: dict[str, int] = orjson.loads(answer.read())
-        return told
+    where = urlsplit(url)
+    connection = HTTPConnection(where.hostname or "", where.port, timeout=5)
+    connection.request("GET", "/stats")
+    told: dict[str, int] = orjson.loads(connection.getresponse().read())
+    connection.close()
+    return told
 
 
 @pytest.mark.django_db(transaction=True)
