@@ -15,7 +15,7 @@ from django_q.models import Schedule
 from django_q.tasks import async_task
 
 from distill.logic.errors import ConflictError, DistillError
-from distill.models import Dataset, Export, Run, SourceFile
+from distill.models import Dataset, Run, SourceFile
 from distill.services.delete_dataset import delete_dataset
 from distill.services.export import export_dataset
 from distill.services.ingest import discard_upload, fill_source_file, upload_path

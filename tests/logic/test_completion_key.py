@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from distill.logic.completion_key import completion_key
 
-PARTS = {"sample_key": "a" * 32, "draw": 0, "attempt": 1, "teacher": "offline:x", "text": "Yes."}
+PARTS: dict[str, Any] = {
+    "sample_key": "a" * 32,
+    "draw": 0,
+    "attempt": 1,
+    "teacher": "offline:x",
+    "text": "Yes.",
+}
 
 
 def test_the_key_is_fixed_for_all_time():

@@ -12,7 +12,7 @@ from review.logic.panes import Pane, panes
 
 
 def test_every_key_is_used_once():
-    keys = [key.key for key in (*KEYS, *REASON_KEYS)]
+    keys = [key.key for key in KEYS] + [key.key for key in REASON_KEYS]
     assert len(keys) == len(set(keys))
     assert all(len(key) == 1 for key in keys)
 
