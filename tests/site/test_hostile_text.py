@@ -15,7 +15,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, Dialog
 
 from distill.models import Run
 from nexa_site.services.bootstrap import create_roles
@@ -176,7 +176,7 @@ def test_downloads_are_attachments_with_names_of_ours(hostile: Hostile) -> None:
             for file in hostile.export.manifest["files"]
         ),
     ):
-        response = client.get(address)
+        response: Any = client.get(address)
         assert response.status_code == 200, address
         content = b"".join(response.streaming_content) if response.streaming else response.content
         assert content or "validation" in address or "test" in address, address
@@ -230,9 +230,7 @@ def test_a_browser_sees_text_alone(live_server, new_context, scheme: str) -> Non
     context.add_init_script(WATCH)
     page = context.new_page()
     problems: list[str] = []
-    page.on(
-        "dialog", lambda dialog: (problems.append(f"dialog {dialog.message}"), dialog.dismiss())
-    )
+    page.on("dialog", lambda dialog: _dismiss(problems, dialog))
     page.on("pageerror", lambda error: problems.append(f"error {error}"))
     page.on("console", lambda line: _complain(problems, line.type, line.text))
     Run.objects.filter(pk=hostile.run.pk).update(state=Run.State.RUNNING)
@@ -242,6 +240,11 @@ def test_a_browser_sees_text_alone(live_server, new_context, scheme: str) -> Non
         found = Axe().run(page)
         assert found.violations_count == 0, f"{address} {scheme}: {found.generate_report()}"
     assert problems == []
+
+
+def _dismiss(problems: list[str], dialog: Dialog) -> None:
+    problems.append(f"dialog {dialog.message}")
+    dialog.dismiss()
 
 
 def _complain(problems: list[str], kind: str, text: str) -> None:
