@@ -11,7 +11,7 @@ from django.contrib.admin.helpers import ActionForm
 from django.contrib.auth.models import User
 from django.db import models
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 
 from distill import tasks
 from distill.http import has_role
@@ -42,7 +42,19 @@ from distill.services.recipes import save_recipe
 from distill.services.runs import create_run, request_stop, resume_run
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+class CheckedActionsAdmin(admin.ModelAdmin[Any]):
+    """Actions over ids that are numbers: Django fails on others."""
+
+    def response_action(  # type: ignore[override]  # the stubs are of a later Django
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponse | None:
+        chosen = request.POST.getlist("_selected_action")
+        if not all(pk.isascii() and pk.isdigit() for pk in chosen):
+            return HttpResponseBadRequest("What was selected is none of this list's rows.")
+        return super().response_action(request, queryset)
+
+
+class ReadOnlyAdmin(CheckedActionsAdmin):
     """Rows that only the program writes. Lists are not counted: the tables are large."""
 
     show_full_result_count = False
@@ -159,7 +171,7 @@ def _enqueue_exports(
 
 
 @admin.register(Dataset)
-class DatasetAdmin(admin.ModelAdmin[Dataset]):
+class DatasetAdmin(CheckedActionsAdmin):
     list_display = ["name", "description", "created_by", "created_at"]
     search_fields = ["name"]
     readonly_fields = ["created_at", "created_by"]

@@ -17,3 +17,9 @@ class NexaAdminConfig(AdminConfig):
     """Django's admin, with our own idea of who may enter."""
 
     default_site = "nexa_site.admin.NexaAdminSite"
+
+    def ready(self) -> None:
+        super().ready()
+        from nexa_site.admin import close_schedules
+
+        close_schedules()

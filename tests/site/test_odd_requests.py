@@ -8,9 +8,11 @@ import orjson
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django_q.models import Schedule
 
 from distill.logic.errors import InputError
 from distill.logic.recipe import load_recipe
+from distill.tasks import schedule_reaper
 from nexa_site.services.bootstrap import create_roles
 from tests.builders import make_recipe, make_run, make_user
 
@@ -139,3 +141,26 @@ def test_a_file_name_is_never_a_path(client: Client, name: str, data_dir: Path) 
     assert "<script>.jsonl" not in text
     kept = [path.name for path in data_dir.rglob("*") if path.is_file()]
     assert all(len(name) == 36 for name in kept), "only under an id of ours"
+
+
+# --- the admin ---
+
+
+@pytest.mark.parametrize("chosen", ["abc", "\0", "1 OR 1", "-1"])
+@pytest.mark.parametrize("model", ["dataset", "run"])
+def test_an_action_over_no_rows_is_refused(client: Client, model: str, chosen: str) -> None:
+    make_run()
+    form = {"action": "start_pipeline" if model == "dataset" else "stop", "index": "0"}
+    answer = client.post(f"/admin/distill/{model}/", {**form, "_selected_action": chosen})
+    assert answer.status_code == 400
+
+
+def test_not_even_a_superuser_schedules_a_function_of_their_choice(client: Client) -> None:
+    schedule_reaper()
+    known = Schedule.objects.get()
+    form = {"name": "x", "func": "os.system", "args": "'id'", "schedule_type": "O", "repeats": "1"}
+    assert client.get("/admin/django_q/schedule/").status_code == 200
+    assert client.post("/admin/django_q/schedule/add/", form).status_code == 403
+    changed = client.post(f"/admin/django_q/schedule/{known.pk}/change/", form)
+    assert changed.status_code == 403
+    assert Schedule.objects.get().func == known.func
