@@ -9,7 +9,7 @@ is compared without regard to case, and only within one dataset.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from django.db.models import Exists, OuterRef, QuerySet, Value
@@ -85,14 +85,14 @@ class UnansweredPage:
 
 
 def find_completions(wanted: CompletionFilter, *, after: int | None = None) -> CompletionPage:
-    """A page of completions, newest first, in two queries at most."""
+    """A page of completions, newest first, in three queries at most."""
     found, floor = _window(wanted, after)
     shown = (
-        found.select_related("completion__sample", "completion__label", "dataset")
+        CompletionState.objects.select_related("completion__sample", "completion__label", "dataset")
         .annotate(beginning=Left("completion__text", Value(_EXCERPT_LENGTH)))
         .defer("completion__text", "completion__sample__text", "completion__sample__metadata")
     )
-    states = list(shown.order_by("-pk")[: PAGE_SIZE + 1])
+    states = _load(shown, _newest(found, PAGE_SIZE + 1))
     has_more = len(states) > PAGE_SIZE
     rows = [_row(state) for state in states[:PAGE_SIZE]]
     is_cut = not has_more and floor is not None
@@ -113,19 +113,20 @@ def count_completions(wanted: CompletionFilter) -> int | None:
 
 def each_completion(wanted: CompletionFilter) -> Iterator[CompletionState]:
     """Every completion that matches, newest first, in batches and flat memory."""
-    found = _walked(_indexed(wanted), wanted).select_related(
+    whole = CompletionState.objects.select_related(
         "completion__sample", "completion__label__decision", "completion__parent", "dataset"
     )
-    if wanted.text:
-        found = found.filter(completion__text__icontains=wanted.text)
     after: int | None = None
     while True:
-        below = found if after is None else found.filter(pk__lt=after)
-        batch = list(below.order_by("-pk")[:_BATCH])
-        yield from batch
-        if len(batch) < _BATCH:
+        found, floor = _window(wanted, after)
+        ids = _newest(found, _BATCH)
+        yield from _load(whole, ids)
+        if len(ids) == _BATCH:
+            after = ids[-1]
+        elif floor is not None:
+            after = floor + 1
+        else:
             return
-        after = batch[-1].pk
 
 
 def find_unanswered(*, run_id: int, state: str, after: int | None = None) -> UnansweredPage:
@@ -139,6 +140,17 @@ def find_unanswered(*, run_id: int, state: str, after: int | None = None) -> Una
         next=rows[PAGE_SIZE - 1].pk if has_more else None,
         is_first=after is None,
     )
+
+
+def _newest(found: QuerySet[CompletionState], count: int) -> list[int]:
+    return list(found.order_by("-pk").values_list("pk", flat=True)[:count])
+
+
+def _load(states: QuerySet[CompletionState], ids: Collection[int]) -> list[CompletionState]:
+    """These, newest first. By their ids: PostgreSQL carries a bound of ids into no joined table,
+    and would read all newer completions for a page far down.
+    """
+    return list(states.filter(pk__in=ids).order_by("-pk"))
 
 
 def _window(

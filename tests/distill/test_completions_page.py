@@ -178,12 +178,12 @@ def test_text_is_never_html(operator):
 def test_more_rows_take_no_more_queries(operator, django_assert_num_queries):
     for _ in range(3):
         make_label(make_completion())
-    # Session, user, role, datasets of the form; the page, the count.
-    with django_assert_num_queries(6):
+    # Session, user, role, datasets of the form; ids and rows of the page, the count.
+    with django_assert_num_queries(7):
         operator.get(reverse(LIST))
     for _ in range(10):
         make_label(make_completion())
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         operator.get(reverse(LIST))
 
 
