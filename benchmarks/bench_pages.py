@@ -16,7 +16,6 @@ import json
 import math
 import os
 import re
-import shutil
 import signal
 import socket
 import statistics
@@ -152,10 +151,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="nexa-bench-", dir="/tmp"))
     # Open for the account that runs the server when root may not use namespaces.
     folder.chmod(0o755)
-    try:
-        print(json.dumps(_measure(folder / "var")))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    print(json.dumps(_measure(folder)))
 
 
 def _measure(data: Path) -> dict[str, object]:
@@ -208,6 +204,7 @@ def _prepare(data: Path) -> None:
     }
     from nexa_site import keeper
 
+    # Lasts as long as this process, however that ends; then the keeper removes all of it.
     keeper.attach(data, throw_away=True)
     import django
     from django.core.management import call_command
