@@ -42,7 +42,7 @@ def run_run(run_id: int) -> None:
     That is the next step if there is more to do; after a whole pipeline whose recipe exports what
     passed the gate, the export.
     """
-    state = run_step(run_id)
+    state = run_step(run_id, is_stopping=settings.STOP_FILE.exists)
     if state == Run.State.QUEUED and not settings.STOP_FILE.exists():
         enqueue_run(run_id)
     if state == Run.State.DONE:
@@ -87,17 +87,17 @@ def run_export(dataset_id: int, policy: str, user_id: int | None = None) -> None
         logger.warning("No export of %s: %s", dataset, error)
 
 
-def schedule_reaper() -> None:
-    """Look for lost runs once a minute, on whichever host has a `pipeline` cluster."""
-    Schedule.objects.update_or_create(
-        name="enqueue stale runs",
-        defaults={
-            "func": f"{enqueue_stale_runs.__module__}.{enqueue_stale_runs.__qualname__}",
-            "schedule_type": Schedule.MINUTES,
-            "minutes": 1,
-            "cluster": CLUSTER,
-        },
-    )
+def schedule_minutely(function: Callable[[], None]) -> None:
+    """Let some host with a `pipeline` cluster call the task once a minute; twice is harmless."""
+    path = f"{function.__module__}.{function.__qualname__}"
+    if not Schedule.objects.filter(func=path).exists():
+        Schedule.objects.create(
+            name=function.__name__.replace("_", " "),
+            func=path,
+            schedule_type=Schedule.MINUTES,
+            minutes=1,
+            cluster=CLUSTER,
+        )
 
 
 def enqueue_import(source_file_id: int, upload: str) -> None:

@@ -164,7 +164,7 @@ def _store_judgements(job: Job, answers: Sequence[tuple[Answered, JudgeConfig]])
     rows = []
     for answer, judge in answers:
         opinion = parse_judgement(job.recipe.rubric, answer.reply.text, judge=judge.name)
-        answer.order.work.opinions.append(opinion)
+        answer.order.work.opinions[judge.name] = opinion
         rows.append(_judgement(job, answer, judge, opinion))
     Judgement.objects.bulk_create(rows, ignore_conflicts=True)
     works = {id(answer.order.work): answer.order.work for answer, _ in answers}
@@ -264,10 +264,13 @@ def _store_verdicts(
 def _decide(job: Job, work: Work, *, judged: bool) -> types.Verdict:
     parse = tuple(finding for finding in work.found if _is_of_form(finding))
     rules = tuple(finding for finding in work.found if not _is_of_form(finding))
+    # In the recipe's order, not as they arrived: the next attempt's messages follow from it, and
+    # with them its key.
+    judges = [judge.name for judge in job.recipe.judges if judge.name in work.opinions]
     return gate.decide(
         parse_evidence=parse,
         rule_evidence=rules,
-        judgements=work.opinions,
+        judgements=[work.opinions[judge] for judge in judges],
         config=job.recipe.gate,
         judged=judged,
     )

@@ -29,13 +29,13 @@ class Job:
 
 @dataclass(slots=True)
 class Work:
-    """One sample × draw in hand. `opinions` fills up while its judges answer."""
+    """One sample × draw in hand. `opinions`, by judge, fills up while they answer."""
 
     row: SampleDraw
     sample: Sample
     completion: Completion | None = None
     found: tuple[Evidence, ...] = ()
-    opinions: list[Scores | Evidence] = field(default_factory=list)
+    opinions: dict[str, Scores | Evidence] = field(default_factory=dict)
 
     @property
     def answer(self) -> Completion:

@@ -14,12 +14,23 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Case, F, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from distill.logic.errors import FailureKind, InputError
 from distill.logic.plans import PLANS
-from distill.models import CompletionState, Dataset, Recipe, Run, RunEvent, Sample, SampleDraw
+from distill.models import (
+    CompletionState,
+    Dataset,
+    Recipe,
+    Run,
+    RunEvent,
+    Sample,
+    SampleDraw,
+    Verdict,
+)
 from distill.teachers.registry import is_free
 
 if TYPE_CHECKING:
@@ -52,20 +63,7 @@ def create_run(
     Raises InputError where a model that costs money would be asked without any limit, or where a
     budget is given and a price is not known.
     """
-    content = recipe.content
-    asked = {judge.teacher: judge.known_price for judge in content.judges}
-    if PLANS[kind].asks or PLANS[kind].regenerates:
-        asked[content.teacher.name] = content.teacher.known_price
-    for name, price in asked.items():
-        if budget_nano is not None and price is None and not is_free(name):
-            raise InputError(
-                f"A budget needs the price of {name}: set it in recipe {recipe} "
-                f"(price: input_per_million, output_per_million)."
-            )
-        if sample_limit is None and budget_nano is None and not is_free(name):
-            raise InputError(
-                f"{name} costs money: set a limit of samples (--max-samples) or a budget."
-            )
+    _refuse_unlimited(recipe, kind, sample_limit, budget_nano)
     return Run.objects.create(
         dataset=dataset,
         recipe=recipe,
@@ -87,7 +85,8 @@ def continue_run(
 ) -> Run:
     """Return a queued run of exactly this work: the newest one, resumed, else a new one.
 
-    With `fresh` an ended run is left alone and only one that was cut off is continued.
+    With `fresh` an ended run is left alone and only one that was cut off is continued. Without a
+    `budget_nano` the run keeps the one that it has.
     """
     run = Run.objects.filter(
         dataset=dataset, recipe=recipe, kind=kind, sample_limit=sample_limit
@@ -100,9 +99,30 @@ def continue_run(
             sample_limit=sample_limit,
             budget_nano=budget_nano,
         )
-    Run.objects.filter(id=run.id).update(budget_nano=budget_nano)
+    if budget_nano is not None:
+        _refuse_unlimited(recipe, kind, sample_limit, budget_nano)
+        Run.objects.filter(id=run.id).update(budget_nano=budget_nano)
     resume_run(run_id=run.id)
     return Run.objects.select_related("recipe").get(id=run.id)
+
+
+def _refuse_unlimited(
+    recipe: Recipe, kind: str, sample_limit: int | None, budget_nano: int | None
+) -> None:
+    content, plan = recipe.content, PLANS[kind]
+    asked = {judge.teacher: judge.known_price for judge in content.judges if plan.judges}
+    if plan.asks or plan.regenerates:
+        asked[content.teacher.name] = content.teacher.known_price
+    for name, price in asked.items():
+        if budget_nano is not None and price is None and not is_free(name):
+            raise InputError(
+                f"A budget needs the price of {name}: set it in recipe {recipe} "
+                f"(price: input_per_million, output_per_million)."
+            )
+        if sample_limit is None and budget_nano is None and not is_free(name):
+            raise InputError(
+                f"{name} costs money: set a limit of samples (--max-samples) or a budget."
+            )
 
 
 def request_stop(*, run_id: int) -> bool:
@@ -121,16 +141,34 @@ def resume_run(*, run_id: int) -> bool:
     False if the run is still active. The ledger answers what it has answered before.
     """
     ended = [Run.State.STOPPED, Run.State.FAILED, Run.State.DONE]
-    if not Run.objects.filter(id=run_id, state__in=ended).update(
-        state=Run.State.QUEUED, message="", finished_at=None, lease_token=None
-    ):
-        return False
-    retryable = [kind for kind in FailureKind if kind.is_retryable]
-    SampleDraw.objects.filter(
-        run=run_id, state=SampleDraw.State.FAILED, failure_kind__in=retryable
-    ).update(state=SampleDraw.State.PENDING, failure_kind="", failure_message="")
-    RunEvent.objects.create(run_id=run_id, message="Resumed.")
+    with transaction.atomic():
+        if not Run.objects.filter(id=run_id, state__in=ended).update(
+            state=Run.State.QUEUED, message="", finished_at=None, lease_token=None
+        ):
+            return False
+        _take_up_failed(Run.objects.get(id=run_id))
+        RunEvent.objects.create(run_id=run_id, message="Resumed.")
     return True
+
+
+def _take_up_failed(run: Run) -> None:
+    """Put what failed for a passing reason back where its work began.
+
+    A sample × draw fails with its latest attempt in hand; begun from there, that one would count as
+    the attempt before the first.
+    """
+    failed = SampleDraw.objects.filter(
+        run=run,
+        state=SampleDraw.State.FAILED,
+        failure_kind__in=[kind for kind in FailureKind if kind.is_retryable],
+    )
+    plan = PLANS[run.kind]
+    if plan.asks:
+        failed.update(completion=None)
+    elif plan.regenerates:
+        rejected = Verdict.objects.filter(id=OuterRef("verdict")).values("completion")
+        failed.update(completion=Subquery(rejected))
+    failed.update(state=SampleDraw.State.PENDING, failure_kind="", failure_message="")
 
 
 def claim_run(*, run_id: int) -> uuid.UUID | None:
@@ -138,13 +176,13 @@ def claim_run(*, run_id: int) -> uuid.UUID | None:
     token = uuid.uuid4()
     now = timezone.now()
     unheld = Q(lease_token=None) | Q(heartbeat_at__lt=now - LEASE)
+    begun = When(state=Run.State.QUEUED, then=Value(Run.State.RUNNING))
     claimed = Run.objects.filter(unheld, id=run_id, state__in=Run.ACTIVE).update(
-        lease_token=token, heartbeat_at=now
+        lease_token=token,
+        heartbeat_at=now,
+        state=Case(begun, default=F("state")),
+        started_at=Coalesce("started_at", now),
     )
-    Run.objects.filter(id=run_id, lease_token=token, state=Run.State.QUEUED).update(
-        state=Run.State.RUNNING
-    )
-    Run.objects.filter(id=run_id, lease_token=token, started_at=None).update(started_at=now)
     return token if claimed else None
 
 
@@ -199,14 +237,17 @@ def _rows_of_completions(run: Run) -> Iterator[SampleDraw]:
     )
     if run.kind == Run.Kind.REGENERATE:
         states = states.filter(verdict__isnull=False)
-    found = states.order_by("completion").select_related("completion")[: run.sample_limit]
-    for state in found.iterator(_BATCH):
+    # Ids alone: the cursor holds all of them before the first is read.
+    found = states.order_by("completion").values_list(
+        "completion", "completion__sample", "completion__draw", "verdict"
+    )
+    for completion_id, sample_id, draw, verdict_id in found[: run.sample_limit].iterator(_BATCH):
         yield SampleDraw(
             run=run,
-            sample_id=state.completion.sample_id,
-            draw=state.completion.draw,
-            completion_id=state.completion_id,
-            verdict_id=state.verdict_id,
+            sample_id=sample_id,
+            draw=draw,
+            completion_id=completion_id,
+            verdict_id=verdict_id,
         )
 
 

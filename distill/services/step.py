@@ -14,7 +14,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
@@ -35,10 +34,19 @@ REQUEST_SECONDS = 180.0
 PULSE_SECONDS = 1.0
 EXAMINED_ROWS = 1000
 """Completions that are examined at once: rules work on columns."""
+TURN_SECONDS = 0.5
+"""So long at most are rows fetched and answered from the ledger before what has arrived is stored,
+and what was bought is sent."""
+MOST_WAITING = 2000
+"""So many orders may wait for their next try; while there are more, no further rows are fetched."""
 HOPELESS_FAILURES = 25
 """So many requests given up in a row, none answered between them: the teacher is not there."""
 
 Pulse = dict[str, object]
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +65,24 @@ def run_step(
     feed_seconds: float = FEED_SECONDS,
     offline_url: str | None = None,
     on_pulse: Callable[[Pulse], None] | None = None,
+    is_stopping: Callable[[], bool] = _never,
 ) -> str:
     """Work on a run for at most `feed_seconds`, plus what its requests in flight need.
 
-    Returns the state in which the run is left: QUEUED if there is more to do. Returns "held" where
+    `is_stopping` says that the worker itself shall end: the run is left for another one. Returns the state in which the run is left: QUEUED if there is more to do. Returns "held" where
     another worker has it, or it had ended. A failure is written into the run, not raised.
     """
     token = _claim_patiently(run_id)
     if token is None:
         return "held"
     run = Run.objects.select_related("recipe", "dataset").get(id=run_id)
-    book = Book(run, token, feed_until=time.monotonic() + feed_seconds, on_pulse=on_pulse)
+    until = time.monotonic() + feed_seconds
+    book = Book(
+        run,
+        token,
+        is_over=lambda: time.monotonic() > until or is_stopping(),
+        on_pulse=on_pulse,
+    )
     try:
         with ThreadPoolExecutor(1, thread_name_prefix="ledger") as writer:
             try:
@@ -89,12 +104,13 @@ def run_step(
 def _claim_patiently(run_id: int) -> uuid.UUID | None:
     """Claim the run; one whose worker has just died becomes free within its lease."""
     until = time.monotonic() + runs.LEASE.total_seconds() + 2
-    seen = Run.objects.values_list("heartbeat_at", flat=True).filter(id=run_id).first()
+    beats = Run.objects.filter(id=run_id, state__in=Run.ACTIVE).values_list(
+        "heartbeat_at", flat=True
+    )
+    seen = beats.first()
     while (token := runs.claim_run(run_id=run_id)) is None:
-        now = Run.objects.filter(id=run_id, state__in=Run.ACTIVE).values_list(
-            "heartbeat_at", flat=True
-        )
-        if now.first() != seen or time.monotonic() > until:
+        last = beats.first()
+        if last is None or last != seen or time.monotonic() > until:
             return None
         time.sleep(0.5)
     return token
@@ -120,14 +136,14 @@ class Book:
         run: Run,
         token: uuid.UUID,
         *,
-        feed_until: float,
+        is_over: Callable[[], bool],
         on_pulse: Callable[[Pulse], None] | None,
     ) -> None:
         content = run.recipe.content
         self.job = Job(run.id, run.dataset_id, run.recipe_id, content, PLANS[run.kind])
         self.slots = content.teacher.slots
         self._run, self._token = run, token
-        self._feed_until, self._on_pulse = feed_until, on_pulse
+        self._is_over, self._on_pulse = is_over, on_pulse
         self._ready: deque[Order] = deque()
         self._later: list[tuple[float, int, Order]] = []
         self._sequence = itertools.count()
@@ -143,20 +159,18 @@ class Book:
     # --- the turn ---------------------------------------------------------------------------------
 
     def turn(self, arrivals: list[Arrival[_Tag]], free_slots: int) -> Turn[_Tag]:
-        """Commit what arrived, see what follows, and buy as much as there are free slots."""
+        """Commit what arrived, see what follows, and buy as much as there are free slots.
+
+        What arrived was paid for: it is kept even where the pulse finds the lease lost.
+        """
+        self._keep(arrivals)
         self._pulse()
         runs.populate_run(run=self._run, on_batch=self._pulse)
-        self._settle(arrivals)
+        self._take(arrivals)
         self._wake()
-        sendings: list[Sending[_Tag]] = []
-        while not self._draining and len(sendings) < free_slots:
-            self._feed(free_slots - len(sendings))
-            if not self._ready:
-                break
-            sendings += self._buy(free_slots - len(sendings))
-            self._pulse()
-        idle = not self._in_flight
-        finished = idle and (bool(self._draining) or (self._exhausted and not self._later))
+        sendings = self._fill(free_slots)
+        has_more = self._has_work or bool(self._later) or not self._exhausted
+        finished = not self._in_flight and (bool(self._draining) or not has_more)
         return Turn(sendings, wake_after=self._until_next(), is_finished=finished)
 
     def outcome(self) -> tuple[str, str]:
@@ -173,26 +187,38 @@ class Book:
 
     # --- feeding and buying -----------------------------------------------------------------------
 
-    def _feed(self, wanted: int) -> None:
-        """Fetch rows until `wanted` orders are ready or no row is left.
+    @property
+    def _has_work(self) -> bool:
+        """Something can be bought now, or further rows may be fetched."""
+        may_feed = not self._exhausted and len(self._later) < MOST_WAITING
+        return not self._draining and (bool(self._ready) or may_feed)
 
-        Rows of a run that asks nobody end here: hence the larger batches, and the pulse.
-        """
-        num_rows = max(wanted, 64) if self.job.plan.asks else EXAMINED_ROWS
-        while len(self._ready) < wanted and not self._exhausted and not self._draining:
-            rows = list(
-                SampleDraw.objects.filter(
-                    run=self._run, state=SampleDraw.State.PENDING, id__gt=self._cursor
-                )
-                .select_related("sample", "completion", "verdict")
-                .order_by("id")[:num_rows]
-            )
-            if not rows:
-                self._exhausted = True
-                return
-            self._cursor = rows[-1].id
-            self._ready.extend(begin(self.job, rows))
+    def _fill(self, free_slots: int) -> list[Sending[_Tag]]:
+        until = time.monotonic() + TURN_SECONDS
+        sendings: list[Sending[_Tag]] = []
+        while self._has_work and len(sendings) < free_slots and time.monotonic() < until:
+            wanted = free_slots - len(sendings)
+            if len(self._ready) < wanted and len(self._later) < MOST_WAITING:
+                self._feed(wanted)
+            sendings += self._buy(wanted)
             self._pulse()
+        return sendings
+
+    def _feed(self, wanted: int) -> None:
+        """Fetch the next rows; larger batches of them where no model is asked for a completion."""
+        num_rows = max(wanted, 64) if self.job.plan.asks else EXAMINED_ROWS
+        rows = list(
+            SampleDraw.objects.filter(
+                run=self._run, state=SampleDraw.State.PENDING, id__gt=self._cursor
+            )
+            .select_related("sample", "completion", "verdict")
+            .order_by("id")[:num_rows]
+        )
+        if not rows:
+            self._exhausted = True
+            return
+        self._cursor = rows[-1].id
+        self._ready.extend(begin(self.job, rows))
 
     def _buy(self, wanted: int) -> list[Sending[_Tag]]:
         """Buy from the ready orders; known replies are taken at once, at no cost."""
@@ -204,6 +230,8 @@ class Book:
                 self._postpone(order, 0.2)
             else:
                 batch[key] = order
+        if not batch:
+            return []
         answers = ledger.buy(
             run_id=self._run.id,
             wishes=[order.wish for order in batch.values()],
@@ -232,7 +260,7 @@ class Book:
 
     # --- settling ---------------------------------------------------------------------------------
 
-    def _settle(self, arrivals: Sequence[Arrival[_Tag]]) -> None:
+    def _keep(self, arrivals: Sequence[Arrival[_Tag]]) -> None:
         if not arrivals:
             return
         ledger.settle(
@@ -247,6 +275,8 @@ class Book:
                 for arrival in arrivals
             ],
         )
+
+    def _take(self, arrivals: Sequence[Arrival[_Tag]]) -> None:
         answered = []
         for arrival in arrivals:
             order = arrival.tag.order
@@ -307,6 +337,8 @@ class Book:
         due = self._next_pulse
         if self._later and not self._draining:
             due = min(due, self._later[0][0])
+        if self._has_work and len(self._in_flight) < self.slots:
+            due = 0.0
         return max(0.01, due - time.monotonic())
 
     def _drain(self, state: str, message: str) -> None:
@@ -335,7 +367,7 @@ class Book:
             raise LeaseLostError("Another worker has taken this run over.")
         if state == Run.State.STOPPING:
             self._drain(Run.State.STOPPED, "Stopped on request.")
-        elif now > self._feed_until or settings.STOP_FILE.exists():
+        elif self._is_over():
             self._drain(Run.State.QUEUED, "")
         if self._on_pulse is not None:
             self._on_pulse(pulse)

@@ -35,7 +35,9 @@ def test_a_run_that_has_more_to_do_is_enqueued_again(
 ) -> None:
     monkeypatch.setattr(step, "FEED_SECONDS", 0)
     run = make_run(dataset=demo_dataset(3), kind=Run.Kind.GENERATE)
-    monkeypatch.setattr(tasks, "run_step", lambda run_id: step.run_step(run_id, feed_seconds=-1))
+    monkeypatch.setattr(
+        tasks, "run_step", lambda run_id, **_: step.run_step(run_id, feed_seconds=-1)
+    )
     tasks.run_run(run.id)
     run.refresh_from_db()
     assert run.state == Run.State.QUEUED
@@ -83,5 +85,5 @@ def test_lost_runs_are_found_again_and_held_ones_left_alone() -> None:
 
 def test_the_reaper_is_scheduled_once() -> None:
     for _ in range(2):
-        tasks.schedule_reaper()
+        tasks.schedule_minutely(tasks.enqueue_stale_runs)
     assert Schedule.objects.get().func == "distill.tasks.enqueue_stale_runs"
