@@ -14,7 +14,7 @@ class DecisionForm(forms.Form):
     """One decision on the slot of a card."""
 
     slot = forms.IntegerField(min_value=1, max_value=2**63 - 1)
-    lease = forms.UUIDField(required=False)
+    proof = forms.CharField(max_length=500)
     client_id = forms.UUIDField()
     kind = forms.ChoiceField(choices=[(kind.value, kind.label) for kind in KINDS])
     reason = forms.TypedChoiceField(

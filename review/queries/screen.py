@@ -15,6 +15,7 @@ from review.logic.panes import Pane, panes
 from review.models import Queue, Slot
 from review.queries.counts import SlotCounts, my_decisions_since, next_free_at, slot_counts
 from review.queries.history import last_decisions
+from review.queries.proof import prove_card
 from review.queries.slots import card_slot, claimable_slots
 
 EmptyKind = Literal["nothing_passed", "ready", "left_to_others", "all_leased", "all_done"]
@@ -33,6 +34,10 @@ class Card:
     @property
     def clock(self) -> str:
         return clock(self.seconds_left)
+
+    @property
+    def proof(self) -> str:
+        return prove_card(self.slot)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from distill.logic.reasons import Reason
 from review.forms import DecisionForm, UndoForm
 from review.logic.keys import KEYS, REASON_KEYS, key_map
 from review.models import Queue
+from review.queries.proof import read_proof
 from review.queries.queues import queue_lines
 from review.queries.screen import review_screen
 from review.services.follow import open_missing_queues
@@ -87,7 +88,7 @@ def decide(request: AuthedRequest, queue_id: int) -> HttpResponse:
     if not form.is_valid():
         return _answer(request, queue_id, _first_error(form))
     try:
-        said = _say(_settle(request, form, now))
+        said = _say(_settle(request, queue_id, form, now))
     except (ConflictError, InputError) as error:
         said = str(error)
     take_card(queue_id=queue_id, reviewer=request.user, now=now)
@@ -118,12 +119,15 @@ def undo(request: AuthedRequest, queue_id: int) -> HttpResponse:
     return _answer(request, queue_id, said)
 
 
-def _settle(request: AuthedRequest, form: DecisionForm, now: datetime) -> Settled:
+def _settle(request: AuthedRequest, queue_id: int, form: DecisionForm, now: datetime) -> Settled:
     data = form.cleaned_data
+    token = read_proof(
+        data["proof"], slot_id=data["slot"], queue_id=queue_id, reviewer_id=request.user.pk
+    )
     return settle_slot(
         slot_id=data["slot"],
         reviewer=request.user,
-        lease_token=data["lease"],
+        lease_token=token,
         kind=data["kind"],
         reasons=form.reasons,
         note=data["note"],

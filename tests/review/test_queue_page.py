@@ -15,6 +15,7 @@ from distill.services.decide import record_decision
 from review.logic.leases import LEASE
 from review.models import Slot
 from review.queries.counts import Decided, decided_since, my_decisions_since
+from review.queries.proof import prove_card
 from review.services.claim import claim_next
 from review.services.fill import fill_queue
 from tests.builders import make_completion, make_queue, make_sample, make_user
@@ -43,7 +44,7 @@ def claim(queue, reviewer) -> Slot:
 def form(slot, kind="accept", **more) -> dict[str, object]:
     return {
         "slot": slot.pk,
-        "lease": slot.lease_token or "",
+        "proof": prove_card(slot),
         "client_id": uuid.uuid4(),
         "kind": kind,
         **more,
@@ -259,7 +260,7 @@ def test_sending_twice_decides_once(client, anna):
         ({"kind": "delete"}, "Not saved. kind"),
         ({"client_id": "x"}, "Not saved. client_id"),
         ({"slot": "9" * 40}, "Not saved. slot"),
-        ({"slot": 424242}, "no longer exists"),
+        ({"slot": 424242}, "was not given to you"),
     ],
 )
 def test_what_cannot_be_saved_is_said_and_the_card_stays(client, anna, change, message):
@@ -378,3 +379,32 @@ def test_a_filled_queue_belongs_to_its_dataset_alone(client, anna):
     fill_queue(dataset_id=other.dataset_id)
     client.post(url("claim", one))
     assert Slot.objects.get(state="claimed").queue == one
+
+
+# --- whose card it is ---
+
+
+def test_a_card_that_was_given_to_another_cannot_be_decided(client, anna):
+    queue = make_queue(2)
+    others = claim(queue, make_user("reviewer"))
+    answer = client.post(url("decide", queue), form(others), headers=HTMX)
+    assert "was not given to you" in answer.content.decode()
+    assert not Decision.objects.exists()
+
+
+@pytest.mark.parametrize("proof", ["forged", "WzEsMSwxXQ:1:x"])
+def test_a_forged_proof_is_refused(client, anna, proof):
+    queue = make_queue(1)
+    slot = claim(queue, anna)
+    answer = client.post(url("decide", queue), form(slot) | {"proof": proof}, headers=HTMX)
+    assert "was not given to you" in answer.content.decode()
+    assert not Decision.objects.exists()
+
+
+def test_a_card_is_decided_in_its_own_queue_alone(client, anna):
+    queue, other = make_queue(1), make_queue(1)
+    slot = claim(queue, anna)
+    client.post(url("decide", other), form(slot), headers=HTMX)
+    assert not Decision.objects.exists()
+    client.post(url("decide", queue), form(slot), headers=HTMX)
+    assert Decision.objects.count() == 1
