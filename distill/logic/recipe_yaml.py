@@ -14,7 +14,7 @@ import yaml
 
 from distill.logic.errors import InputError
 
-MAX_CHARS = 1_000_000
+MAX_CHARS = 200_000
 
 
 class _Loader(yaml.SafeLoader):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 import uuid
 
 import pytest
@@ -11,6 +13,7 @@ from django.urls import reverse
 
 from distill import tasks
 from distill.models import Dataset, Sample, SourceFile
+from distill.services.ingest.uploads import KEPT_SECONDS, save_upload, upload_path
 from tests.builders import make_dataset, make_user
 
 pytestmark = pytest.mark.django_db
@@ -186,3 +189,12 @@ def test_a_full_disk_is_said_plainly(operator, monkeypatch, data_dir):
     assert page.status_code == 422
     assert "papers.jsonl: the disk is full" in page.text
     assert uploads(data_dir) == []
+
+
+def test_a_file_that_was_sent_and_forgotten_goes_after_a_day(data_dir):
+    forgotten, fresh = (save_upload(chunks=[b"x"], name="x.csv") for _ in range(2))
+    long_ago = time.time() - KEPT_SECONDS - 1
+    os.utime(upload_path(forgotten), (long_ago, long_ago))
+    save_upload(chunks=[b"y"], name="y.csv")
+    assert not upload_path(forgotten).exists()
+    assert upload_path(fresh).exists()

@@ -6,7 +6,6 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from django_q.models import Schedule
 
 from distill.models import Run
 from review import tasks
@@ -48,9 +47,3 @@ def test_a_run_that_ended_long_ago_is_left_alone() -> None:
     make_run(dataset=dataset, state=Run.State.DONE, finished_at=ended + 2 * RECENT)
     tasks.run_follow()
     assert Slot.objects.count() == 1
-
-
-def test_the_follower_is_scheduled_once() -> None:
-    for _ in range(2):
-        tasks.schedule_follower()
-    assert Schedule.objects.get().func == "review.tasks.run_follow"

@@ -12,7 +12,7 @@ from django_q.models import Schedule
 
 from distill.logic.errors import InputError
 from distill.logic.recipe import load_recipe
-from distill.tasks import schedule_reaper
+from distill.tasks import enqueue_stale_runs, schedule_minutely
 from nexa_site.services.bootstrap import create_roles
 from tests.builders import make_recipe, make_run, make_user
 
@@ -156,7 +156,7 @@ def test_an_action_over_no_rows_is_refused(client: Client, model: str, chosen: s
 
 
 def test_not_even_a_superuser_schedules_a_function_of_their_choice(client: Client) -> None:
-    schedule_reaper()
+    schedule_minutely(enqueue_stale_runs)
     known = Schedule.objects.get()
     form = {"name": "x", "func": "os.system", "args": "'id'", "schedule_type": "O", "repeats": "1"}
     assert client.get("/admin/django_q/schedule/").status_code == 200

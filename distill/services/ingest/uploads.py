@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,9 +13,12 @@ from django.conf import settings
 from distill.logic.errors import InputError
 from distill.services.files import atomic_path
 
+KEPT_SECONDS = 24 * 3600
+
 
 def save_upload(*, chunks: Iterable[bytes], name: str) -> str:
     """Keep a file; return the id to find it by. `name` is only for messages."""
+    _discard_forgotten()
     upload = str(uuid.uuid4())
     try:
         with atomic_path(_path(upload)) as draft, draft.open("wb") as file:
@@ -36,6 +41,15 @@ def upload_path(upload: str) -> Path:
 def discard_upload(*, upload: str) -> None:
     """Remove an upload; one that is gone already is fine."""
     _path(str(uuid.UUID(upload))).unlink(missing_ok=True)
+
+
+def _discard_forgotten() -> None:
+    """Remove what was sent and never imported; an import that goes on reads its file within a day."""
+    oldest = time.time() - KEPT_SECONDS
+    for path in _path("").glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 def _path(upload: str) -> Path:

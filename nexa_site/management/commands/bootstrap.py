@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from distill import tasks
 from nexa_site.services import bootstrap
-from review.tasks import schedule_follower
+from review.tasks import run_follow
 
 
 class Command(BaseCommand):
@@ -30,6 +30,6 @@ synthetic passages and a recipe for the offline teacher) is loaded and its pipel
             self.stdout.write("It is not shown again; change it on the site.")
         if not options["no_demo"]:
             bootstrap.load_demo()
-        tasks.schedule_reaper()
-        schedule_follower()
+        tasks.schedule_minutely(tasks.enqueue_stale_runs)
+        tasks.schedule_minutely(run_follow)
         tasks.enqueue_active_runs()
