@@ -60,7 +60,7 @@ lock: venv ## pin all dependencies anew in requirements.lock
 	    --no-header --no-annotate --all-extras --python-version 3.11 \
 	    pyproject.toml --output-file requirements.lock
 
-bench-import: install-dev ## measure the import of a million samples
+bench-import: install-dev ## measure the import of 100,000 samples (QUICK=1: 10,000)
 	$(RUN) -m benchmarks.bench_import $(ARGS)
 
 bench-pages: install-dev ## measure the pages over a large database
