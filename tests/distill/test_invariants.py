@@ -255,7 +255,9 @@ def test_bulk_writes_do_not_get_around_it(filled: Run) -> None:
 def test_a_step_that_is_delivered_three_times_at_once_works_once(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("distill.tasks.run_step", lambda run_id, **_: run_step(run_id, offline_url=url))
+    monkeypatch.setattr(
+        "distill.tasks.run_step", lambda run_id, **_: run_step(run_id, offline_url=url)
+    )
     run = create_run(dataset=demo_dataset(8), recipe=make_recipe(), kind=Run.Kind.PIPELINE)
     results = at_once(lambda: tasks.run_run(run.pk))
     assert results == [None] * 3
