@@ -8,7 +8,8 @@ raw replies have been committed; all of it can be repeated and changes nothing t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 
 from django.db import connection, transaction
@@ -37,6 +38,7 @@ from distill.services.orders import (
     text_of,
 )
 
+_LOCK_ROOM = 0x6E65_7862
 _FOLLOW_VERDICTS = """
 UPDATE distill_completionstate AS state
 SET state = CASE WHEN verdict.passed THEN 'passed' ELSE 'rejected' END,
@@ -53,7 +55,7 @@ def begin(job: Job, rows: Iterable[SampleDraw]) -> list[Order]:
     works = _without_unknown_templates(job, works)
     if job.plan.asks:
         return [teacher_order(job, work) for work in works]
-    with transaction.atomic():
+    with _in_turn(job):
         if job.plan.regenerates:
             return [
                 next_attempt(job, work, _evidence_of(work.row.verdict))
@@ -67,7 +69,7 @@ def take_replies(job: Job, answers: Sequence[Answered]) -> list[Order]:
     """Store what the replies say and return the orders that follow from them."""
     asked = [answer for answer in answers if answer.order.judge is None]
     judged = [(answer, answer.order.judge) for answer in answers if answer.order.judge]
-    with transaction.atomic():
+    with _in_turn(job):
         orders = _examine(job, _store_completions(job, asked))
         return orders + _weigh(job, _store_judgements(job, judged))
 
@@ -75,6 +77,18 @@ def take_replies(job: Job, answers: Sequence[Answered]) -> list[Order]:
 def give_up(order: Order, error: TeacherError) -> None:
     """End the work whose order failed for good, visibly, with the kind and the last message."""
     _fail(order.work, error)
+
+
+@contextmanager
+def _in_turn(job: Job) -> Iterator[None]:
+    """One transaction; those of other runs over the same dataset wait for it.
+
+    They move the states of the same completions, each in an order of its own: without this they
+    would lock each other out.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_ROOM, job.dataset_id % 2**31])
+        yield
 
 
 def _without_unknown_templates(job: Job, works: Sequence[Work]) -> list[Work]:
