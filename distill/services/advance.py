@@ -259,6 +259,7 @@ def _conclude(job: Job, works: Sequence[Work], *, judged: bool) -> list[Order]:
             work.row.state = state
             resting.append(work)
     _store_rest(resting)
+    _open_only(resting)
     return orders
 
 
@@ -329,20 +330,23 @@ def _mark_decided(verdicts: Iterable[Verdict]) -> None:
 
 
 def _rest(works: Sequence[Work], state: SampleDraw.State) -> list[Order]:
+    """Leave works undecided; those that a later attempt has replaced do not take its place."""
     for work in works:
         work.row.state = state
     _store_rest(works)
+    children = Completion.objects.filter(parent__in=[work.answer for work in works])
+    replaced = set(children.values_list("parent_id", flat=True))
+    _open_only([work for work in works if work.answer.id not in replaced])
     return []
 
 
 def _store_rest(works: Sequence[Work]) -> None:
-    """Move pending rows to where their work came to rest, and leave one attempt of each open."""
+    """Move pending rows to where their work came to rest."""
     for work in works:
         work.row.completion = work.completion
     SampleDraw.objects.filter(state=SampleDraw.State.PENDING).bulk_update(
         [work.row for work in works], ["state", "completion", "verdict"]
     )
-    _open_only(works)
 
 
 def _open_only(works: Sequence[Work]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 
 from distill.models import CompletionState
 from review.models import Queue, Slot
@@ -29,20 +30,35 @@ def fill_queue(*, dataset_id: int) -> int:
     """Open a slot for each wanted review of each completion that passed; return how many.
 
     Makes the dataset's queue where there is none, and closes the open slots of completions that a
-    later attempt has replaced. Call it as often as you like: what is there already stays as it is.
+    later attempt has replaced, or that the gate has rejected since; they open again if that is
+    taken back. Call it as often as you like: what is there already stays as it is.
     """
     with transaction.atomic():
         queue, _ = Queue.objects.get_or_create(dataset_id=dataset_id)
         _close_superseded(queue)
-        return _open_missing(queue)
+        return _open_again(queue) + _open_missing(queue)
+
+
+def _passed() -> Exists:
+    return Exists(
+        CompletionState.objects.filter(
+            completion=OuterRef("completion"), is_open=True, state=CompletionState.State.PASSED
+        )
+    )
 
 
 def _close_superseded(queue: Queue) -> int:
-    replaced = CompletionState.objects.filter(dataset=queue.dataset_id, is_open=False)
-    stale = Slot.objects.filter(
-        queue=queue, state=Slot.State.OPEN, completion__in=replaced.values("completion")
-    )
+    stale = Slot.objects.filter(~_passed(), queue=queue, state=Slot.State.OPEN)
     return stale.update(state=Slot.State.SUPERSEDED)
+
+
+def _open_again(queue: Queue) -> int:
+    back = Slot.objects.filter(
+        _passed(), queue=queue, state=Slot.State.SUPERSEDED, completion__label=None
+    )
+    return back.update(
+        state=Slot.State.OPEN, reviewer=None, lease_token=None, lease_until=None, decision=None
+    )
 
 
 def _open_missing(queue: Queue) -> int:

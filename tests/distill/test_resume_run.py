@@ -180,7 +180,7 @@ def test_nobody_waits_for_a_run_that_was_stopped_before_it_began(
 ) -> None:
     run = create_run(dataset=make_dataset(), recipe=make_recipe(), kind=Run.Kind.FILTER)
     request_stop(run_id=run.id)
-    monkeypatch.setattr(step.time, "sleep", lambda _seconds: pytest.fail("it has ended"))
+    monkeypatch.setattr("time.sleep", lambda _seconds: pytest.fail("it has ended"))
     assert run_step(run.id) == "held"
 
 

@@ -85,6 +85,18 @@ def test_rejected_completions_get_another_attempt_with_lineage(url: str) -> None
     assert not Completion.objects.filter(attempt=3).exists()
 
 
+def test_asking_again_leaves_later_attempts_in_their_place(url: str) -> None:
+    dataset, recipe = demo_dataset(60), make_recipe()
+    pipeline = create_run(dataset=dataset, recipe=recipe, kind=Run.Kind.PIPELINE)
+    run_step(pipeline.id, offline_url=url)
+    opened = CompletionState.objects.filter(is_open=True).values_list("completion", "state")
+    before = set(opened)
+    assert CompletionState.objects.filter(is_open=True, completion__attempt=2).exists()
+    again = create_run(dataset=dataset, recipe=recipe, kind=Run.Kind.GENERATE)
+    run_step(again.id, offline_url=url)
+    assert set(opened.all()) == before
+
+
 def test_a_second_run_is_answered_from_the_ledger(url: str) -> None:
     dataset, recipe = demo_dataset(15), make_recipe()
     first = create_run(dataset=dataset, recipe=recipe, kind=Run.Kind.PIPELINE)

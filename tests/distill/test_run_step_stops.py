@@ -11,6 +11,7 @@ import pytest
 from distill.engine.window import Turn
 from distill.models import Run, SampleDraw
 from distill.services import step
+from distill.services.advance import take_replies
 from distill.services.orders import Answered, Job, Order
 from distill.services.runs import create_run, request_stop
 from distill.teachers.offline import offline_teacher
@@ -59,11 +60,10 @@ def test_nothing_bought_waits_for_the_rest_of_what_is_known(
     with offline_teacher(0) as url:
         first = create_run(dataset=dataset, recipe=recipe, kind=Run.Kind.GENERATE, sample_limit=5)
         step.run_step(first.id, offline_url=url)
-        take = step.take_replies
 
         def take_slowly(job: Job, answers: Sequence[Answered]) -> list[Order]:
             time.sleep(0.3)
-            return take(job, answers)
+            return take_replies(job, answers)
 
         monkeypatch.setattr(step, "TURN_SECONDS", 0.1)
         monkeypatch.setattr(step, "take_replies", take_slowly)

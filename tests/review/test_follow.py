@@ -7,11 +7,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from distill.models import Run
+from distill.models import CompletionState, Run
 from review import tasks
 from review.models import Queue, Slot
+from review.services.fill import fill_queue
 from review.services.follow import RECENT
-from tests.builders import make_completion, make_dataset, make_run, make_user
+from tests.builders import make_completion, make_dataset, make_label, make_run, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -34,6 +35,32 @@ def test_a_running_runs_queue_is_filled_again() -> None:
     for _ in range(2):
         tasks.run_follow()
     assert Slot.objects.count() == 2
+
+
+def test_what_the_gate_takes_back_leaves_the_queue_and_may_return() -> None:
+    completion = make_completion()
+    state = CompletionState.objects.filter(pk=completion.pk)
+    slots = Slot.objects.filter(completion=completion).values_list("state", flat=True)
+    for changed, expected in (
+        ({"state": "passed"}, Slot.State.OPEN),
+        ({"state": "rejected"}, Slot.State.SUPERSEDED),
+        ({"state": "passed"}, Slot.State.OPEN),
+        ({"is_open": False}, Slot.State.SUPERSEDED),
+        ({"is_open": True}, Slot.State.OPEN),
+    ):
+        state.update(**changed)
+        for _ in range(2):
+            fill_queue(dataset_id=completion.sample.dataset_id)
+        assert list(slots.all()) == [expected], changed
+
+
+def test_what_has_a_label_does_not_return_to_the_queue() -> None:
+    completion = make_completion()
+    fill_queue(dataset_id=completion.sample.dataset_id)
+    Slot.objects.update(state=Slot.State.SUPERSEDED)
+    make_label(completion)
+    fill_queue(dataset_id=completion.sample.dataset_id)
+    assert Slot.objects.get().state == Slot.State.SUPERSEDED
 
 
 def test_a_run_that_ended_long_ago_is_left_alone() -> None:
