@@ -8,9 +8,19 @@ on disk are not touched: they were handed out.
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 
 from distill.logic.errors import ConflictError
-from distill.models import Call, Completion, Dataset, Judgement, Run, Sample, SourceFile
+from distill.models import (
+    Call,
+    Completion,
+    Dataset,
+    Judgement,
+    Purchase,
+    Run,
+    Sample,
+    SourceFile,
+)
 from distill.services.ingest.run import import_lock
 
 _BATCH = 500
@@ -29,6 +39,8 @@ def delete_dataset(*, dataset_id: int) -> None:
             raise ConflictError(f"A run works on {dataset}. Stop it, then delete the dataset.")
         while _delete_some(dataset):
             pass
+        while calls := _unanswered_calls(dataset):
+            _forget_calls(calls)
         # Its runs, exports, files and queue; calls only lose the run that bought them.
         dataset.delete()
 
@@ -47,6 +59,19 @@ def _delete_some(dataset: Dataset) -> bool:
         Sample.objects.filter(pk__in=ids).delete()
     _forget_calls({call for call in calls if call is not None})
     return bool(ids)
+
+
+def _unanswered_calls(dataset: Dataset) -> set[int]:
+    """Some of the calls that its runs alone have sent, and that nothing came of."""
+    sent = Purchase.objects.filter(call=OuterRef("pk"))
+    own = Run.objects.filter(dataset=dataset).values("pk")
+    calls = Call.objects.filter(
+        Exists(sent.filter(run__in=own)),
+        ~Exists(sent.exclude(run__in=own)),
+        completions__isnull=True,
+        judgements__isnull=True,
+    )
+    return set(calls.values_list("pk", flat=True)[:_BATCH])
 
 
 def _forget_calls(calls: set[int]) -> None:

@@ -57,6 +57,19 @@ def test_everything_of_it_goes_and_nothing_else(full):
     assert Reply.objects.count() == 1
 
 
+def test_calls_that_nobody_got_an_answer_to_go_with_their_run(full):
+    own, other = full.runs.get(), make_run(state=Run.State.RUNNING)
+    for number, runs in ((7, [own]), (8, [own, other])):
+        call = Call.objects.create(key=bytes([number]) * 32, teacher="offline:extractive")
+        for sending, run in enumerate(runs, 1):
+            call.purchases.create(number=sending, run=run, expires_at=run.created_at)
+        purchase = call.purchases.first()
+        Reply.objects.create(purchase=purchase, call=call, outcome="server", raw=b"<html>")
+    delete_dataset(dataset_id=full.pk)
+    kept = sorted(bytes(call.key)[0] for call in Call.objects.all())
+    assert kept == [2, 8], "another run has sent 8 too, and may still be waiting"
+
+
 def test_twice_is_harmless(full):
     delete_dataset(dataset_id=full.pk)
     delete_dataset(dataset_id=full.pk)
