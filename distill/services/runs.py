@@ -236,7 +236,8 @@ def _rows_of_completions(run: Run) -> Iterator[SampleDraw]:
         dataset=run.dataset_id, is_open=True, state__in=_STARTS_FROM[Run.Kind(run.kind)]
     )
     if run.kind == Run.Kind.REGENERATE:
-        states = states.filter(verdict__isnull=False)
+        most = run.recipe.content.regeneration.max_attempts
+        states = states.filter(verdict__isnull=False, completion__attempt__lt=most)
     # Ids alone: the cursor holds all of them before the first is read.
     found = states.order_by("completion").values_list(
         "completion", "completion__sample", "completion__draw", "verdict"

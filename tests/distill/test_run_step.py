@@ -85,6 +85,16 @@ def test_rejected_completions_get_another_attempt_with_lineage(url: str) -> None
     assert not Completion.objects.filter(attempt=3).exists()
 
 
+def test_regenerating_ends_with_the_attempts_that_the_recipe_allows(url: str) -> None:
+    dataset, recipe = demo_dataset(40), make_recipe(regeneration={"max_attempts": 1})
+    for kind in (Run.Kind.PIPELINE, Run.Kind.REGENERATE):
+        run = create_run(dataset=dataset, recipe=recipe, kind=kind)
+        assert run_step(run.id, offline_url=url) == Run.State.DONE
+    assert CompletionState.objects.filter(state="rejected").exists()
+    assert not SampleDraw.objects.filter(run=run).exists()
+    assert not Completion.objects.filter(attempt=2).exists()
+
+
 def test_asking_again_leaves_later_attempts_in_their_place(url: str) -> None:
     dataset, recipe = demo_dataset(60), make_recipe()
     pipeline = create_run(dataset=dataset, recipe=recipe, kind=Run.Kind.PIPELINE)

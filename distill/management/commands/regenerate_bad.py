@@ -50,7 +50,11 @@ reproducibility. New attempts go through the same rules, judges and gate; their 
             run = stage.work_off(run, label=kind.label, faults=options["misbehave"])
         counts = count_states(run)
         if not counts:
-            raise CommandError("There is nothing rejected to regenerate.")
+            most = recipe.content.regeneration.max_attempts
+            raise CommandError(
+                f"There is nothing rejected to regenerate: {recipe} allows {most} attempts of each "
+                "sample, the first included (regeneration.max_attempts)."
+            )
         dst = stage.destination(
             options, stage.data_path("filtered", "teacher_regenerated_v1.parquet")
         )
