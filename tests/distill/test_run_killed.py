@@ -68,7 +68,7 @@ def stats(url: str) -> dict[str, int]:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("at_least", [3, 40])
+@pytest.mark.parametrize("at_least", [pytest.param(3, marks=pytest.mark.soak), 40])
 def test_kill_9_loses_nothing_and_rebuys_only_what_was_in_flight(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_least: int
 ) -> None:
