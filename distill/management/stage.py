@@ -208,7 +208,8 @@ def start_or_continue(
 def work_off(run: Run, *, label: str, faults: str = "none") -> Run:
     """Take a run to its end in this process, with progress; return it as it ended.
 
-    Ctrl-C stops it in order: what is in flight is still stored. Raises CommandError if it failed.
+    Ctrl-C stops it in order: what is in flight is still stored. Raises CommandError where it did not
+    come to its end, so that no half of an output gets its final name.
     """
     with _teacher_of(run, faults) as url, progress(None, label) as bar, _interruptible(run) as stop:
         while True:
@@ -221,8 +222,9 @@ def work_off(run: Run, *, label: str, faults: str = "none") -> Run:
         _show_counts(run, bar.update)
     if state == "held":
         raise CommandError(f"Run {run.id} is being worked on by another worker, or has ended.")
-    if run.state == Run.State.FAILED:
-        raise CommandError(f"Run {run.id} failed: {run.message}")
+    if run.state != Run.State.DONE:
+        advice = "The same command goes on where it stopped."
+        raise CommandError(f"Run {run.id} {run.state}: {run.message} {advice}")
     return run
 
 
@@ -262,11 +264,17 @@ def _interruptible(run: Run) -> Iterator[Callable[[], bool]]:
 
 def _teacher_of(run: Run, faults: str) -> Any:
     """The offline teacher, for as long as the run needs one, else nothing; keys are looked up."""
-    parse_faults(faults)
     content, plan = run.recipe.content, PLANS[run.kind]
     names = [judge.teacher for judge in content.judges] if plan.judges else []
     if plan.asks or plan.regenerates:
         names.append(content.teacher.name)
-    for name in names:
-        resolve(name)
+    try:
+        parse_faults(faults)
+        for name in names:
+            resolve(name)
+    except InputError:
+        # Else a worker would find it queued, and start what this command refuses.
+        if run.state == Run.State.QUEUED:
+            request_stop(run_id=run.id)
+        raise
     return offline_teacher(faults=faults) if any(map(is_offline, names)) else nullcontext()

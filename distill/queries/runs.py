@@ -13,10 +13,10 @@ from distill.logic.plans import PLANS, Plan
 from distill.logic.prices import TokenPrice, actual_nano, upper_bound_nano
 from distill.logic.recipe import Recipe
 from distill.logic.rubric import build_judge_messages
-from distill.logic.templates import build_messages
 from distill.logic.types import Message, Usage
 from distill.models import CompletionState, Dataset, Run, Sample, SampleDraw
 from distill.models import Recipe as RecipeRow
+from distill.queries.sent_messages import first_messages
 from distill.teachers.registry import PROVIDERS, is_offline
 
 NUM_SHOWN = 3
@@ -172,14 +172,7 @@ def _count_samples(dataset: Dataset, plan: Plan) -> int:
 
 def _messages_of(recipe: Recipe, sample: Sample) -> SampleMessages:
     template = recipe.template_for(sample.template_name)
-    messages = build_messages(
-        template,
-        text=sample.text,
-        domain=sample.domain,
-        instruction=sample.instruction,
-        title=sample.title,
-    )
-    return SampleMessages(sample, template.name, messages)
+    return SampleMessages(sample, template.name, first_messages(recipe, sample))
 
 
 def _estimates(

@@ -26,6 +26,7 @@ from distill.logic.storable import storable
 from distill.logic.templates import parse_reply
 from distill.logic.types import Evidence, Scores
 from distill.models import Completion, CompletionState, Judgement, SampleDraw, Verdict
+from distill.queries.sent_messages import read_evidence
 from distill.services.orders import (
     Answered,
     Job,
@@ -58,7 +59,7 @@ def begin(job: Job, rows: Iterable[SampleDraw]) -> list[Order]:
     with _in_turn(job):
         if job.plan.regenerates:
             return [
-                next_attempt(job, work, _evidence_of(work.row.verdict))
+                next_attempt(job, work, read_evidence(work.row.verdict))
                 for work in works
                 if work.row.verdict
             ]
@@ -305,12 +306,6 @@ def _verdict_row(job: Job, work: Work, verdict: types.Verdict) -> Verdict:
         reasons=list(verdict.reasons),
         evidence=[asdict(finding) for finding in verdict.evidence],
         mean_score=verdict.mean_score,
-    )
-
-
-def _evidence_of(verdict: Verdict) -> tuple[Evidence, ...]:
-    return tuple(
-        Evidence(**{**finding, "reason": Reason(finding["reason"])}) for finding in verdict.evidence
     )
 
 

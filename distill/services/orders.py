@@ -10,9 +10,10 @@ from distill.logic.recipe import JudgeConfig, Recipe
 from distill.logic.regeneration import stricter_messages
 from distill.logic.request_key import request_key
 from distill.logic.rubric import build_judge_messages
-from distill.logic.templates import Template, build_messages, plain_text
+from distill.logic.templates import Template, plain_text
 from distill.logic.types import Evidence, Message, Reply, Request, Scores
 from distill.models import Completion, Sample, SampleDraw
+from distill.queries.sent_messages import first_messages
 from distill.services.ledger import Wish
 
 
@@ -68,21 +69,11 @@ def template_of(job: Job, sample: Sample) -> Template:
     return job.recipe.template_for(sample.template_name)
 
 
-def _messages_of(job: Job, sample: Sample) -> tuple[Message, ...]:
-    return build_messages(
-        template_of(job, sample),
-        text=sample.text,
-        domain=sample.domain,
-        instruction=sample.instruction,
-        title=sample.title,
-    )
-
-
 def teacher_order(job: Job, work: Work, messages: tuple[Message, ...] | None = None) -> Order:
     teacher = job.recipe.teacher
     request = Request(
         teacher=teacher.name,
-        messages=messages or _messages_of(job, work.sample),
+        messages=messages or first_messages(job.recipe, work.sample),
         parameters=teacher.parameters,
         draw=work.row.draw,
     )
@@ -92,7 +83,7 @@ def teacher_order(job: Job, work: Work, messages: tuple[Message, ...] | None = N
 def next_attempt(job: Job, work: Work, evidence: tuple[Evidence, ...]) -> Order:
     """Order another attempt, told what was wrong with the last; `work` starts afresh."""
     messages = stricter_messages(
-        _messages_of(job, work.sample),
+        first_messages(job.recipe, work.sample),
         answer=text_of(job, work),
         evidence=evidence,
         instruction=job.recipe.regeneration.instruction,

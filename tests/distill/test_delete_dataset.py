@@ -63,7 +63,7 @@ def test_calls_that_nobody_got_an_answer_to_go_with_their_run(full):
         call = Call.objects.create(key=bytes([number]) * 32, teacher="offline:extractive")
         for sending, run in enumerate(runs, 1):
             call.purchases.create(number=sending, run=run, expires_at=run.created_at)
-        purchase = call.purchases.first()
+        purchase = call.purchases.earliest("number")
         Reply.objects.create(purchase=purchase, call=call, outcome="server", raw=b"<html>")
     delete_dataset(dataset_id=full.pk)
     kept = sorted(bytes(call.key)[0] for call in Call.objects.all())

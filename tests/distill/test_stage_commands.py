@@ -82,6 +82,37 @@ def test_a_second_call_continues_and_buys_nothing(papers: Path, tmp_path: Path) 
     assert first.equals(pl.read_parquet(outputs))
 
 
+PRICED = """
+name: priced
+teacher:
+  name: offline:extractive
+  slots: 1
+  price: {input_per_million: 1, output_per_million: 1000}
+"""
+
+
+def test_a_run_that_its_budget_stops_is_no_success_and_leaves_no_half_table(
+    papers: Path, tmp_path: Path
+) -> None:
+    recipe, outputs = tmp_path / "priced.yaml", tmp_path / "out.parquet"
+    recipe.write_text(PRICED)
+    arguments = ("--src", papers, "--dst", outputs, "--recipe", recipe)
+    with pytest.raises(CommandError, match="Out of budget"):
+        run("collect_teacher", *arguments, "--budget", 2)
+    assert not outputs.exists()
+    assert Purchase.objects.exists()
+    with pytest.raises(CommandError, match="Out of budget"):
+        run("collect_teacher", *arguments)
+    run("collect_teacher", *arguments, "--budget", 100)
+    assert len(pl.read_parquet(outputs)) == 30
+
+
+def test_a_command_that_has_no_key_leaves_nothing_for_a_worker_to_start(papers: Path) -> None:
+    with pytest.raises(CommandError, match="OPENAI_API_KEY"):
+        run("collect_teacher", "--src", papers, "--teacher", "openai:x", "--max-samples", 1)
+    assert Run.objects.get().state == Run.State.STOPPED
+
+
 def test_launch_pipeline_goes_from_a_file_to_an_export(
     papers: Path, tmp_path: Path, settings: pytest.FixtureRequest
 ) -> None:
