@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from django.db import connection
 
+from distill.engine.window import Turn
 from distill.logic.errors import FailureKind, InputError, TeacherError
 from distill.logic.types import Reply, Request, Teacher
 from distill.models import Completion, CompletionState, Dataset, Purchase, Run, SampleDraw
@@ -192,17 +192,15 @@ def test_replies_of_a_worker_that_has_lost_its_run_are_kept(
     make_sample(dataset)
     run = create_run(dataset=dataset, recipe=make_recipe(), kind=Run.Kind.GENERATE)
 
-    def lose() -> None:
-        Run.objects.filter(id=run.id).update(lease_token=uuid.uuid4())
-        connection.close()
+    turn = step.Book.turn
 
-    class Slow(Through):
-        async def ask(self, request: Request) -> Reply:
-            reply = await super().ask(request)
-            await asyncio.to_thread(lose)
-            return reply
+    def lose_first(self: step.Book, arrivals: list[Any], free_slots: int) -> Turn[Any]:
+        if arrivals:
+            Run.objects.filter(id=run.id).update(lease_token=uuid.uuid4())
+        return turn(self, arrivals, free_slots)
 
-    assert run_with(monkeypatch, run, url, Slow) == "held"
+    monkeypatch.setattr(step.Book, "turn", lose_first)
+    assert run_step(run.id, offline_url=url) == "held"
     assert SampleDraw.objects.get().state == SampleDraw.State.PENDING
     assert Purchase.objects.filter(reply__outcome="accepted").count() == 1
 
