@@ -41,7 +41,8 @@ class StartRunForm(forms.Form):
         required=False,
         min_value=1,
         max_value=16,
-        help_text="How many answers to the same question. Empty takes the recipe's number.",
+        help_text="How many answers to the same question. Empty takes the recipe's number; another "
+        "one makes a new version of it.",
     )
     sample_limit = forms.IntegerField(
         label="Sample limit",

@@ -121,7 +121,8 @@ def _refuse_unlimited(
             )
         if sample_limit is None and budget_nano is None and not is_free(name):
             raise InputError(
-                f"{name} costs money: set a limit of samples (--max-samples) or a budget."
+                f"{name} costs money: set a sample limit or a budget "
+                "(in commands --max-samples or --budget)."
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
@@ -67,15 +68,17 @@ def _start(request: AuthedRequest, form: StartRunForm) -> Run | None:
     chosen: Recipe = form.cleaned_data["recipe"]
     try:
         _refuse_second(form)
-        recipe = save_recipe(content=form.content, user=request.user)
-        run = create_run(
-            dataset=form.cleaned_data["dataset"],
-            recipe=recipe,
-            kind=form.cleaned_data["kind"],
-            sample_limit=form.cleaned_data["sample_limit"],
-            budget_nano=form.budget_nano,
-            user=request.user,
-        )
+        # A start that is refused leaves no new version, which the next one would suggest.
+        with transaction.atomic():
+            recipe = save_recipe(content=form.content, user=request.user)
+            run = create_run(
+                dataset=form.cleaned_data["dataset"],
+                recipe=recipe,
+                kind=form.cleaned_data["kind"],
+                sample_limit=form.cleaned_data["sample_limit"],
+                budget_nano=form.budget_nano,
+                user=request.user,
+            )
     except DistillError as error:
         form.add_error(None, str(error))
         return None

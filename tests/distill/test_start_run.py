@@ -125,6 +125,19 @@ def test_a_teacher_that_costs_money_needs_a_limit(operator, choice):
     assert not Run.objects.exists()
 
 
+def test_a_start_that_is_refused_leaves_no_version(operator, choice):
+    refused = _post(operator, choice | {"teacher": "openai:gpt-4o"})
+    assert refused.status_code == 422
+    assert Recipe.objects.get().pk == choice["recipe"]
+
+
+def test_the_test_button_says_what_is_wrong_with_the_form(operator, choice):
+    data = choice | {"teacher": "gpt-4o"}
+    page = _post(operator, data, name="test_teacher", target="teacher-check")
+    assert page.status_code == 422
+    assert "names no provider" in page.text
+
+
 def test_starting_twice_makes_one_run(operator, choice):
     _post(operator, choice)
     answer = _post(operator, choice)
