@@ -16,6 +16,7 @@ from distill.logic.errors import ConflictError, InputError
 from distill.models import Completion, CompletionState, Dataset, RefusedRow, Sample, SourceFile
 from distill.services.ingest import create_dataset, dataset_for_file, import_file
 from distill.services.ingest import run as ingest_run
+from distill.services.ingest.preview import choose_mapping, preview_file
 from tests.builders import make_dataset, make_user
 
 pytestmark = pytest.mark.django_db
@@ -390,6 +391,7 @@ def test_line_numbers_count_blank_lines(tmp_path):
         ("a.csv", "text\nx".encode("utf-16-le"), "UTF-16"),
         ("a.csv", b"text,text\nx,y", "each name once"),
         ("a.csv", b"text\n", "holds no rows"),
+        ("a.csv", b",\nx,y", "must name the columns"),
         ("a.json", b'[{"text": "x"}, {"te', "not whole JSON"),
         ("a.json", b"42", "a list or an object"),
         ("a.json", b"[]", "holds no rows"),
@@ -411,6 +413,37 @@ def test_files_that_cannot_be_used_say_so(tmp_path, name, content, words):
     assert name in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
     assert not dataset.samples.exists()
+
+
+def test_columns_without_a_name_are_numbered(tmp_path):
+    """As a data frame's index is written, and a spreadsheet's empty last column."""
+    path = tmp_path / "in.csv"
+    path.write_text(",text,\n7,The kelp grew.,\n")
+    bring_in(path, dataset := make_dataset())
+    sample = dataset.samples.get()
+    assert sample.text == "The kelp grew."
+    assert sample.metadata["column_1"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "title"),
+    [("Kelp notes.txt", "It grew.", "Kelp notes"), ("n.md", "# Kelp\nIt grew.", "Kelp")],
+)
+def test_a_texts_title_is_of_the_name_as_given(tmp_path, name, content, title):
+    stored = tmp_path / "0b7c"
+    stored.write_text(content)
+    mapping = choose_mapping(stored, name)
+    assert [draft.title for draft in preview_file(stored, name, mapping).rows] == [title]
+
+
+def test_a_table_without_rows_is_said_to_have_none(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text("text,domain\n")
+    assert [problem.message for problem in preview_file(path, path.name).problems] == [
+        "in.csv holds no rows."
+    ]
+    path.write_bytes("text\nGr\u00f6\u00dfe\n".encode("latin-1"))
+    assert [problem.line for problem in preview_file(path, path.name).problems] == [2]
 
 
 def test_a_parquet_that_was_cut_off(tmp_path):

@@ -54,6 +54,10 @@ def preview_file(path: Path, name: str, mapping: Mapping | None = None) -> Previ
     values = [row.values for row in rows if row.values is not None]
     columns = column_paths(values)
     mapping = mapping if mapping is not None else guess_mapping(columns, values)
+    if not columns:
+        empty = Problem(0, "", f"{Path(name).name} holds no rows.")
+        unread = _unreadable(rows) or [empty]
+        return Preview((), mapping, (), tuple(unread[:_SHOWN_PROBLEMS]))
     try:
         check_mapping(mapping, columns, Path(name).name)
     except InputError as error:
@@ -71,8 +75,9 @@ def choose_mapping(path: Path, name: str, mapping: Mapping | None = None) -> Map
     columns = column_paths(values)
     if not columns:
         first = next(read_rows(path, name), None)
-        problem = first.problem if first else "It holds no rows."
-        raise InputError(f"{Path(name).name}: none of its first rows can be read. {problem}")
+        if first is None:
+            raise InputError(f"{Path(name).name} holds no rows.")
+        raise InputError(f"{Path(name).name}: none of its first rows can be read. {first.problem}")
     mapping = mapping if mapping is not None else guess_mapping(columns, values)
     check_mapping(mapping, columns, Path(name).name)
     return mapping

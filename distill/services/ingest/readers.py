@@ -236,17 +236,18 @@ def _csv_rows(reader: Iterator[list[str]], header: list[str]) -> Iterator[Row]:
 
 def _header(reader: Iterator[list[str]], name: str) -> list[str]:
     try:
-        header = [cell.strip() for cell in next(reader, [])]
+        cells = next(reader, [])
+        # Spreadsheets and data frames write columns without a name: an index, an empty last one.
+        header = [cell.strip() or f"column_{number}" for number, cell in enumerate(cells, 1)]
     except csv.Error as error:
         raise InputError(
             f"{name}: its first line cannot be read as a CSV header: {error}."
         ) from None
     refuse_too_many(len(header))
-    faulty = "" in header or len(set(header)) < len(header)
-    if not header or faulty:
+    if not any(map(str.strip, cells)) or len(set(header)) < len(header):
         raise InputError(
-            f"{name}: its first line must name each column, each name once. It reads "
-            f"{', '.join(header)[:200]!r}."
+            f"{name}: its first line must name the columns, each name once. It reads "
+            f"{', '.join(cells)[:200]!r}."
         )
     if any(_has_surrogates(cell) for cell in header):
         raise InputError(f"{name} is not UTF-8. Save it as UTF-8 and import it again.")
@@ -283,13 +284,13 @@ def _text_row(line: int, path: Path, name: str) -> Row:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return Row(line, None, f"{name} is not UTF-8 (byte {error.start + 1}). Save it as UTF-8.")
-    return Row(line, {"text": text, "title": _title(text, path), "path": name})
+    return Row(line, {"text": text, "title": _title(text, Path(name)), "path": name})
 
 
-def _title(text: str, path: Path) -> str:
+def _title(text: str, name: Path) -> str:
     first = text.lstrip().partition("\n")[0]
-    is_heading = path.suffix.lower() != ".txt" and first.startswith("# ")
-    return first[2:].strip() if is_heading else path.stem
+    is_heading = name.suffix.lower() != ".txt" and first.startswith("# ")
+    return first[2:].strip() if is_heading else name.stem
 
 
 # --- encodings ---
