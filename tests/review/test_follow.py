@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from distill.models import CompletionState, Run
+from distill.services.ingest import dataset_for_file
 from review import tasks
 from review.models import Queue, Slot
 from review.services.fill import fill_queue
@@ -35,6 +38,23 @@ def test_a_running_runs_queue_is_filled_again() -> None:
     for _ in range(2):
         tasks.run_follow()
     assert Slot.objects.count() == 2
+
+
+def test_the_table_of_one_stage_gets_no_queue_but_a_file_of_the_pipeline_does(
+    client: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "passed.parquet"
+    path.write_bytes(b"any")
+    dataset = dataset_for_file(path)
+    make_completion(dataset=dataset)
+    make_run(dataset=dataset, kind=Run.Kind.GATE, state=Run.State.RUNNING)
+    client.force_login(make_user("reviewer"))
+    client.get(reverse("review:queues"))
+    tasks.run_follow()
+    assert not Queue.objects.exists()
+    make_run(dataset=dataset, kind=Run.Kind.PIPELINE, state=Run.State.RUNNING)
+    tasks.run_follow()
+    assert Slot.objects.count() == 1
 
 
 def test_what_the_gate_takes_back_leaves_the_queue_and_may_return() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from distill.logic.errors import ConflictError, InputError
 from distill.models import Dataset
@@ -14,6 +15,10 @@ from distill.services.ingest.fingerprints import file_sha256
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+_BY_COMMAND = "by a command in file form."
+MADE_FOR_A_FILE = Q(name__startswith="file-", description__endswith=_BY_COMMAND)
+"""The datasets that `dataset_for_file` has made."""
 
 
 def create_dataset(*, name: str, description: str = "", user: User | None = None) -> Dataset:
@@ -42,5 +47,5 @@ def dataset_for_file(path: Path) -> Dataset:
     sha256, _ = file_sha256(path, path.name)
     return Dataset.objects.get_or_create(
         name=f"file-{sha256[:12]}",
-        defaults={"description": f"Made for {path.name} by a command in file form."},
+        defaults={"description": f"Made for {path.name} {_BY_COMMAND}"},
     )[0]
