@@ -7,6 +7,7 @@ the file is imported into a dataset named by its hash, so that a second call con
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -33,6 +34,7 @@ from distill.teachers.registry import canonical_name, is_offline, resolve
 
 NANO = 1_000_000_000
 TREE = Path("processed") / "distillation"
+FOLLOW_SECONDS = 1.0
 
 
 class StageCommand(BaseCommand):
@@ -216,12 +218,14 @@ def work_off(run: Run, *, label: str, faults: str = "none") -> Run:
             state = run_step(
                 run.id, offline_url=url, on_pulse=lambda pulse: _show(run, bar.update, stop, pulse)
             )
-            if state != Run.State.QUEUED:
+            if state == "held" and _is_active(run):
+                # A worker of `make up` has taken it: what it does is shown until it has ended.
+                _show(run, bar.update, stop, {})
+                time.sleep(FOLLOW_SECONDS)
+            elif state != Run.State.QUEUED:
                 break
         run.refresh_from_db()
         _show_counts(run, bar.update)
-    if state == "held":
-        raise CommandError(f"Run {run.id} is being worked on by another worker, or has ended.")
     if run.state != Run.State.DONE:
         advice = "The same command goes on where it stopped."
         raise CommandError(f"Run {run.id} {run.state}: {run.message} {advice}")
@@ -231,7 +235,12 @@ def work_off(run: Run, *, label: str, faults: str = "none") -> Run:
 def _show(run: Run, update: Callable[..., None], stop: Callable[[], bool], pulse: Pulse) -> None:
     if stop():
         request_stop(run_id=run.id)
-    _show_counts(run, update, in_flight=pulse["in_flight"], per_s=pulse["replies_per_s"])
+    fields = {"in_flight": pulse["in_flight"], "per_s": pulse["replies_per_s"]} if pulse else {}
+    _show_counts(run, update, **fields)
+
+
+def _is_active(run: Run) -> bool:
+    return Run.objects.filter(id=run.id, state__in=Run.ACTIVE).exists()
 
 
 def _show_counts(run: Run, update: Callable[..., None], **fields: object) -> None:

@@ -12,7 +12,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 import distill
-from distill.models import Purchase, Run
+from distill.management import stage
+from distill.models import Purchase, Recipe, Run
+from distill.services.step import run_step
 from distill.teachers.offline import offline_teacher
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -70,6 +72,9 @@ def test_the_guides_stages_in_file_form(papers: Path, tmp_path: Path) -> None:
     rows = [orjson.loads(line) for line in sft.read_bytes().splitlines()]
     assert len(rows) == len(pl.read_parquet(passed))
     assert [message["role"] for message in rows[0]["messages"]] == ["system", "user", "assistant"]
+    newest = Recipe.objects.filter(name="default").order_by("-version").first()
+    assert newest, "the rules alone are no version of it that the next run would take"
+    assert newest.content.judges
 
 
 def test_a_second_call_continues_and_buys_nothing(papers: Path, tmp_path: Path) -> None:
@@ -104,6 +109,25 @@ def test_a_run_that_its_budget_stops_is_no_success_and_leaves_no_half_table(
     with pytest.raises(CommandError, match="Out of budget"):
         run("collect_teacher", *arguments)
     run("collect_teacher", *arguments, "--budget", 100)
+    assert len(pl.read_parquet(outputs)) == 30
+
+
+def test_a_run_that_a_worker_has_taken_is_followed_to_its_end(
+    papers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+
+    def step(run_id: int, **options: object) -> str:
+        steps.append(run_id)
+        if len(steps) == 2:
+            run_step(run_id)
+        return "held"
+
+    monkeypatch.setattr(stage, "run_step", step)
+    monkeypatch.setattr(stage, "FOLLOW_SECONDS", 0)
+    outputs = tmp_path / "out.parquet"
+    run("collect_teacher", "--src", papers, "--dst", outputs)
+    assert len(steps) == 2
     assert len(pl.read_parquet(outputs)) == 30
 
 

@@ -58,7 +58,9 @@ Splits go by source document. Beside x.jsonl stand x.parquet, both for each spli
     def _check(self, dataset: Dataset, options: dict[str, Any]) -> Run:
         """Run the rules over the file's rows; judges were asked before, or were not wanted."""
         content = stage.find_recipe(options, self.stderr.write).content
-        without_judges = RecipeContent.model_validate(content.model_dump() | {"judges": ()})
+        # Under a name of its own: as the newest version it would be suggested for the next run.
+        changes = {"judges": (), "name": f"{content.name[:94]}-rules"}
+        without_judges = RecipeContent.model_validate(content.model_dump() | changes)
         run = stage.start_or_continue(
             dataset=dataset,
             recipe=save_recipe(content=without_judges),
