@@ -22,6 +22,7 @@ def main() -> None:
     """Run the command named on the command line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nexa_site.settings")
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
     try:
         env = read_env()
@@ -30,7 +31,13 @@ def main() -> None:
             attach(env.data_dir)
     except (EnvError, KeeperError) as error:
         sys.exit(str(error))
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        if "--traceback" in sys.argv:
+            raise
+        # No server, no space, no memory: nothing that a traceback would explain.
+        sys.exit(f"The database could not do it: {' '.join(str(error).split())}")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ def _run_alone(env: Env, root: Path) -> int:
     if lock is None:
         raise StartError(f"Nexa Distill is already running over {env.data_dir}")
     with lock:
-        _refuse_taken_port(env.port)
+        _refuse_unusable_port(env.port, "PORT")
+        _refuse_unusable_port(env.teacher_port, "OFFLINE_TEACHER_PORT")
         environment = _child_environment(env)
         entries = procfile.read(root / "Procfile", environment)
         # Until the children are there, a signal ends us at once: nothing needs an order yet.
@@ -217,15 +218,20 @@ def _child_environment(env: Env) -> dict[str, str]:
     return {**os.environ, **{name: str(value) for name, value in filled.items()}, "PATH": path}
 
 
-def _refuse_taken_port(port: int) -> None:
+def _refuse_unusable_port(port: int, variable: str) -> None:
     with socket.socket() as probe:
         # As gunicorn does: a port whose last connections still linger is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            raise StartError(
+                f"Port {port} is reserved for root; choose one above 1023: {variable}=8000 make up"
+            ) from None
         except OSError:
             raise StartError(
-                f"Port {port} is taken by another program; choose another: PORT={port + 1} make up"
+                f"Port {port} is taken by another program; choose another: "
+                f"{variable}={port + 1} make up"
             ) from None
 
 

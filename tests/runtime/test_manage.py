@@ -50,6 +50,16 @@ def test_a_bad_variable_ends_with_its_name(tmp_path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_database_that_does_not_answer_is_one_line(tmp_path) -> None:
+    nowhere = "postgresql://nobody:secret@127.0.0.1:1/none"
+    done = _manage(tmp_path, "status", DATABASE_URL=nowhere)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "The database could not do it: connection failed" in done.stderr
+    assert "secret" not in done.stderr
+    assert "Traceback" in _manage(tmp_path, "status", "--traceback", DATABASE_URL=nowhere).stderr
+
+
 def test_the_secret_key_is_made_once_for_its_owner_alone(tmp_path) -> None:
     _manage(tmp_path, "version")
     path = tmp_path / "secret_key"

@@ -188,6 +188,16 @@ def test_a_taken_port_is_refused(project) -> None:
     assert f"Port {project.port} is taken" in said
 
 
+def test_a_taken_port_of_the_teacher_is_refused_by_its_variable(project) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", project.port + 10))
+        other.listen()
+        process = project.start()
+        said, _ = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert f"OFFLINE_TEACHER_PORT={project.port + 11}" in said
+
+
 def test_a_failed_preparation_ends_with_its_reason(project) -> None:
     (project.folder / "manage.py").write_text("import sys; print('no table'); sys.exit(3)")
     process = project.start()
