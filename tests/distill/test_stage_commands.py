@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from distill.management import stage
 from distill.models import Purchase, Recipe, Run
 from distill.services.step import run_step
 from distill.teachers.offline import offline_teacher
+from distill.teachers.offline.process import _configured_port as find_port
+from distill.teachers.offline.process import base_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,6 +41,10 @@ def papers(tmp_path: Path) -> Path:
     lines = PASSAGES.read_bytes().splitlines()[:30]
     path.write_bytes(b"\n".join(lines) + b"\n")
     return path
+
+
+def teacher_url() -> str:
+    return base_url(int(os.environ["OFFLINE_TEACHER_PORT"]))
 
 
 def run(name: str, *arguments: object) -> str:
@@ -129,6 +136,35 @@ def test_a_run_that_a_worker_has_taken_is_followed_to_its_end(
     run("collect_teacher", "--src", papers, "--dst", outputs)
     assert len(steps) == 2
     assert len(pl.read_parquet(outputs)) == 30
+
+
+def test_the_offline_teacher_of_the_environment_is_asked(
+    papers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OFFLINE_BASE_URL", "http://127.0.0.1:1/v1")
+    asked: list[object] = []
+
+    def step(run_id: int, *, offline_url: str | None, **options: object) -> str:
+        asked.append(offline_url)
+        return run_step(run_id, offline_url=teacher_url())
+
+    monkeypatch.setattr(stage, "run_step", step)
+    run("collect_teacher", "--src", papers, "--dst", tmp_path / "out.parquet")
+    assert asked == [None], "the registry reads the variable"
+
+
+@pytest.mark.parametrize(
+    ("variables", "port"),
+    [({}, 8010), ({"PORT": "8300"}, 8310), ({"PORT": "8300", "OFFLINE_TEACHER_PORT": "9"}, 9)],
+)
+def test_the_offline_teacher_is_looked_for_where_make_up_starts_it(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], port: int
+) -> None:
+    for name in ("PORT", "OFFLINE_TEACHER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert find_port() == port
 
 
 def test_a_command_that_has_no_key_leaves_nothing_for_a_worker_to_start(papers: Path) -> None:

@@ -27,7 +27,7 @@ def offline_teacher(
 ) -> Iterator[str]:
     """Yield the base URL (with its /v1) of an offline teacher, for as long as the block runs.
 
-    One that already answers on `port` (default: OFFLINE_TEACHER_PORT, 8010) is used as it is, but
+    One that already answers on `port` (default: OFFLINE_TEACHER_PORT, else ten above PORT) is used as it is, but
     only where neither `faults` nor `latency` is asked for; `port=0` always starts a new one.
     A started one is a process of its own, which ends with the block, or with this process even
     where it is killed. Raises InputError where it cannot be started.
@@ -65,7 +65,10 @@ def _configured_port() -> int:
     typed = os.environ.get("OFFLINE_TEACHER_PORT", "").strip()
     if typed and not typed.isdigit():
         raise InputError(f"OFFLINE_TEACHER_PORT must be a number, not {typed!r}")
-    return int(typed or DEFAULT_PORT)
+    if typed:
+        return int(typed)
+    site = os.environ.get("PORT", "").strip()
+    return int(site) + 10 if site.isdigit() else DEFAULT_PORT
 
 
 def _start(faults: str, latency: str) -> tuple[subprocess.Popen[str], int]:
