@@ -92,6 +92,12 @@ class MappingForm(forms.Form):
                 label=label, choices=choices, required=name == "text", help_text=help_text
             )
 
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("domain") and cleaned.get("same_domain"):
+            self.add_error("same_domain", "Choose a column or write one domain for all, not both.")
+        return cleaned
+
     @property
     def mapping(self) -> Mapping:
         """What is chosen, once the form is valid."""

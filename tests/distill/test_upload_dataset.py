@@ -114,6 +114,14 @@ def test_an_import_needs_a_text_column(operator, data):
     assert not Dataset.objects.exists()
 
 
+def test_a_column_and_one_domain_for_all_exclude_each_other(operator):
+    data = {"text": "abstract", "domain": "topic", "same_domain": "geology"}
+    page = operator.post(send(operator).url, data)
+    assert page.status_code == 422
+    assert "not both" in page.text
+    assert not Dataset.objects.exists()
+
+
 def test_a_column_without_any_text_imports_nothing(operator):
     numbers = b'{"text": 1, "b": 2}'
     url = send(operator, content=numbers).url
