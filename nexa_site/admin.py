@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.admin import AdminSite, site
+from django.contrib.auth.models import User
+from django.db.models import ManyToManyField
 from django.http import HttpRequest
 
 from distill.http import has_role
@@ -17,6 +21,30 @@ class NexaAdminSite(AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         return has_role(request.user, "operator", "lead")
+
+
+ROLES_IN_WORDS = (
+    "Groups are roles; somebody without one sees nothing. Reviewer: reviews. Lead: reviews, sees all "
+    "the rest, writes recipes and exports. Operator: as a lead, but imports, runs and deletes instead "
+    "of reviewing. Admin: all of it, and users. Staff status plays no part."
+)
+
+
+def explain_roles() -> None:
+    """Say beside a user's groups what each of them may do."""
+    from django.contrib.auth.admin import UserAdmin
+
+    class RolesUserAdmin(UserAdmin[User]):
+        def formfield_for_manytomany(
+            self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **kwargs: Any
+        ) -> Any:
+            field = super().formfield_for_manytomany(db_field, request, **kwargs)
+            if field is not None and db_field.name == "groups":
+                field.label, field.help_text = "Roles (groups)", ROLES_IN_WORDS
+            return field
+
+    site.unregister(User)
+    site.register(User, RolesUserAdmin)
 
 
 def close_schedules() -> None:

@@ -20,6 +20,7 @@ class NexaAdminConfig(AdminConfig):
 
     def ready(self) -> None:
         super().ready()
-        from nexa_site.admin import close_schedules
+        from nexa_site.admin import close_schedules, explain_roles
 
         close_schedules()
+        explain_roles()

@@ -47,6 +47,13 @@ def test_reviewers_stay_outside(client: Client, role: str, status: int) -> None:
     assert enter(client, role).get(reverse("admin:index")).status_code == status
 
 
+def test_the_page_of_a_user_says_what_the_roles_may(client: Client) -> None:
+    url = reverse("admin:auth_user_change", args=[make_user("reviewer").pk])
+    page = enter(client, "admin").get(url).content.decode()
+    assert "Roles (groups)" in page
+    assert "sees nothing. Reviewer: reviews." in page
+
+
 @pytest.mark.parametrize("kind", Run.Kind)
 def test_an_action_starts_its_stage_for_each_selected_dataset(client: Client, kind: str) -> None:
     datasets = [make_dataset(), make_dataset()]
