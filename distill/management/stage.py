@@ -25,10 +25,11 @@ from distill.management.progress import progress
 from distill.models import Dataset, Recipe, Run, SampleDraw
 from distill.queries.cells import count_reasons
 from distill.queries.progress import count_states
+from distill.services.book import Pulse
 from distill.services.ingest import dataset_for_file, import_file
 from distill.services.recipes import save_recipe
 from distill.services.runs import continue_run, request_stop
-from distill.services.step import Pulse, run_step
+from distill.services.step import run_step
 from distill.teachers.offline import offline_teacher
 from distill.teachers.offline.misbehave import parse_faults
 from distill.teachers.registry import canonical_name, is_offline, resolve

@@ -111,6 +111,8 @@ def settle(*, run_id: int, deliveries: Sequence[Delivery]) -> None:
     good reply to one call is kept as "surplus".
     """
     with transaction.atomic():
+        # The run before its calls, as in a step's other transactions.
+        list(Run.objects.select_for_update(no_key=True).filter(id=run_id).values_list("id"))
         call_ids = sorted({delivery.call_id for delivery in deliveries})
         list(Call.objects.select_for_update().filter(id__in=call_ids).order_by("id"))
         accepted = set(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from django.db.models import Case, F, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from distill.logic.errors import FailureKind, InputError
+from distill.logic.errors import DistillError, FailureKind, InputError
 from distill.logic.plans import PLANS
 from distill.models import (
     CompletionState,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 LEASE = timedelta(seconds=15)
 """A worker that has not been heard of for so long has lost its run."""
 
+TAKEN_OVER = "Another worker has taken this run over."
+
 _BATCH = 5000
 
 _STARTS_FROM = {
@@ -47,6 +50,10 @@ _STARTS_FROM = {
     Run.Kind.GATE: list(CompletionState.State),
     Run.Kind.REGENERATE: [CompletionState.State.REJECTED],
 }
+
+
+class LeaseLostError(DistillError):
+    """Another worker has taken the run over; this one must write nothing more."""
 
 
 def create_run(
@@ -193,6 +200,19 @@ def beat(*, run_id: int, token: uuid.UUID, pulse: dict[str, object]) -> str | No
     if not mine.update(heartbeat_at=timezone.now(), pulse=pulse):
         return None
     return mine.values_list("state", flat=True).first()
+
+
+@contextmanager
+def holding(*, run_id: int, token: uuid.UUID) -> Iterator[None]:
+    """One transaction during which the run cannot be taken over.
+
+    Raises LeaseLostError, before anything is written, where it has been.
+    """
+    with transaction.atomic():
+        mine = Run.objects.select_for_update(no_key=True).filter(id=run_id, lease_token=token)
+        if not list(mine.values_list("id", flat=True)):
+            raise LeaseLostError(TAKEN_OVER)
+        yield
 
 
 def release_run(*, run_id: int, token: uuid.UUID, state: str, message: str = "") -> bool:

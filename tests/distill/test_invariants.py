@@ -62,7 +62,9 @@ PRICE = {"input_per_million": 1.0, "output_per_million": 2.0}
 @pytest.fixture(scope="module")
 def moody_url() -> Iterator[str]:
     """A slow teacher that misbehaves."""
-    with offline_teacher(0, faults="moderate,retry_after=0.2,slow_seconds=1", latency="0.03") as base_url:
+    with offline_teacher(
+        0, faults="moderate,retry_after=0.2,slow_seconds=1", latency="0.03"
+    ) as base_url:
         yield base_url
 
 
@@ -128,7 +130,9 @@ def test_nothing_disappears_at_any_moment_of_a_run_that_is_stopped_again_and_aga
     moody_url: str,
 ) -> None:
     dice = random.Random(3)
-    recipe = make_recipe(teacher={"draws": 2, "slots": 8}, retry={"max_attempts": 2, "base_seconds": 0.2})
+    recipe = make_recipe(
+        teacher={"draws": 2, "slots": 8}, retry={"max_attempts": 2, "base_seconds": 0.2}
+    )
     dataset = demo_dataset(NUM_SAMPLES)
     run = create_run(dataset=dataset, recipe=recipe, kind=Run.Kind.PIPELINE)
     num_looks = num_stops = 0

@@ -13,8 +13,16 @@ import pytest
 from distill.engine.window import Turn
 from distill.logic.errors import FailureKind, InputError, TeacherError
 from distill.logic.types import Reply, Request, Teacher
-from distill.models import Completion, CompletionState, Dataset, Purchase, Run, SampleDraw
-from distill.services import step
+from distill.models import (
+    Completion,
+    CompletionState,
+    Dataset,
+    Purchase,
+    Run,
+    SampleDraw,
+)
+from distill.models import Reply as ReplyRow
+from distill.services import book, step
 from distill.services.runs import claim_run, continue_run, create_run, request_stop, resume_run
 from distill.services.step import run_step
 from distill.teachers.offline import offline_teacher
@@ -187,19 +195,19 @@ def test_nobody_waits_for_a_run_that_was_stopped_before_it_began(
 def test_replies_of_a_worker_that_has_lost_its_run_are_kept(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    monkeypatch.setattr(step, "PULSE_SECONDS", 0)
+    monkeypatch.setattr(book, "PULSE_SECONDS", 0)
     dataset = make_dataset()
     make_sample(dataset)
     run = create_run(dataset=dataset, recipe=make_recipe(), kind=Run.Kind.GENERATE)
 
-    turn = step.Book.turn
+    turn = book.Book.turn
 
-    def lose_first(self: step.Book, arrivals: list[Any], free_slots: int) -> Turn[Any]:
+    def lose_first(self: book.Book, arrivals: list[Any], free_slots: int) -> Turn[Any]:
         if arrivals:
             Run.objects.filter(id=run.id).update(lease_token=uuid.uuid4())
         return turn(self, arrivals, free_slots)
 
-    monkeypatch.setattr(step.Book, "turn", lose_first)
+    monkeypatch.setattr(book.Book, "turn", lose_first)
     assert run_step(run.id, offline_url=url) == "held"
     assert SampleDraw.objects.get().state == SampleDraw.State.PENDING
     assert Purchase.objects.filter(reply__outcome="accepted").count() == 1
@@ -226,3 +234,24 @@ def test_judges_that_answer_in_another_order_lead_to_the_same_next_attempt(
         assert run_with(monkeypatch, run, url, Judges) == Run.State.DONE
         slow["F"], slow["G"] = 0.0, 0.3
     assert not Purchase.objects.filter(run=run).exists()
+
+
+def test_a_worker_whose_run_is_taken_over_within_a_turn_writes_nothing_more(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    dataset = demo_dataset(3)
+    run = create_run(dataset=dataset, recipe=make_recipe(), kind=Run.Kind.GENERATE)
+
+    monkeypatch.setattr(book, "take_replies", lambda *_: pytest.fail("it is another's"))
+    monkeypatch.setattr(book, "PULSE_SECONDS", 60)
+    keep = book.Book._keep
+
+    def lose_after(self: book.Book, arrivals: list[Any]) -> None:
+        keep(self, arrivals)
+        if arrivals:
+            Run.objects.filter(id=run.id).update(lease_token=uuid.uuid4())
+
+    monkeypatch.setattr(book.Book, "_keep", lose_after)
+    assert run_step(run.id, offline_url=url) == "held"
+    assert ReplyRow.objects.filter(outcome="accepted").exists()
+    assert not Completion.objects.exists()

@@ -25,7 +25,7 @@ from distill.models import (
 from distill.services.runs import create_run, request_stop, resume_run
 from distill.services.step import run_step
 from distill.teachers.offline import offline_teacher
-from tests.builders import make_dataset, make_recipe, make_sample
+from tests.builders import make_completion, make_dataset, make_recipe, make_sample
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,7 +55,7 @@ def url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def moody_url() -> Iterator[str]:
     """A teacher that misbehaves moderately."""
-    with offline_teacher(0, faults="moderate") as base_url:
+    with offline_teacher(0, faults="moderate,retry_after=0.2,slow_seconds=1") as base_url:
         yield base_url
 
 
@@ -226,3 +226,22 @@ def test_judgements_say_who_judged_and_what_came_out(url: str) -> None:
     for judgement in Judgement.objects.all():
         assert judgement.teacher == "offline:rubric"
         assert judgement.error or 0 <= judgement.mean_score <= 1
+
+
+def test_a_failed_run_says_so_once(url: str) -> None:
+    recipe = make_recipe(retry={"max_attempts": 1})
+    run = create_run(dataset=demo_dataset(40), recipe=recipe, kind=Run.Kind.GENERATE)
+    assert run_step(run.id, offline_url="http://127.0.0.1:9/v1") == Run.State.FAILED
+    last = RunEvent.objects.filter(run=run).last()
+    assert last is not None
+    assert "in a row" in last.message
+    assert not RunEvent.objects.filter(run=run, message="Done.").exists()
+
+
+def test_a_gate_whose_recipe_lacks_a_template_fails_that_completion_alone(url: str) -> None:
+    dataset = make_dataset()
+    make_completion(dataset=dataset, state="new", template_name="sonnet")
+    make_completion(dataset=dataset, state="new")
+    run = create_run(dataset=dataset, recipe=make_recipe(), kind=Run.Kind.GATE)
+    assert run_step(run.id, offline_url=url) == Run.State.DONE
+    assert counts_of(run) == {"failed": 1, "rejected": 1}

@@ -10,7 +10,7 @@ import pytest
 
 from distill.engine.window import Turn
 from distill.models import Run, SampleDraw
-from distill.services import step
+from distill.services import book, step
 from distill.services.advance import take_replies
 from distill.services.orders import Answered, Job, Order
 from distill.services.runs import create_run, request_stop
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_filter_run_stops_between_two_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step, "EXAMINED_ROWS", 5)
-    monkeypatch.setattr(step, "PULSE_SECONDS", 0)
+    monkeypatch.setattr(book, "EXAMINED_ROWS", 5)
+    monkeypatch.setattr(book, "PULSE_SECONDS", 0)
     dataset = make_dataset()
     for _ in range(20):
         make_completion(dataset=dataset, state="new")
@@ -41,7 +41,7 @@ def test_a_filter_run_stops_between_two_batches(monkeypatch: pytest.MonkeyPatch)
 def test_short_turns_and_few_waiting_orders_come_to_the_same_end(
     monkeypatch: pytest.MonkeyPatch, name: str, value: float
 ) -> None:
-    monkeypatch.setattr(step, name, value)
+    monkeypatch.setattr(book, name, value)
     recipe, dataset = make_recipe(retry={"base_seconds": 0.01}), demo_dataset(30)
     with offline_teacher(0, faults="rate_limited=0.3") as url:
         for _time in range(2):
@@ -65,16 +65,16 @@ def test_nothing_bought_waits_for_the_rest_of_what_is_known(
             time.sleep(0.3)
             return take_replies(job, answers)
 
-        monkeypatch.setattr(step, "TURN_SECONDS", 0.1)
-        monkeypatch.setattr(step, "take_replies", take_slowly)
+        monkeypatch.setattr(book, "TURN_SECONDS", 0.1)
+        monkeypatch.setattr(book, "take_replies", take_slowly)
         turns: list[Turn[Any]] = []
-        turn = step.Book.turn
+        turn = book.Book.turn
 
-        def note(self: step.Book, arrivals: list[Any], free_slots: int) -> Turn[Any]:
+        def note(self: book.Book, arrivals: list[Any], free_slots: int) -> Turn[Any]:
             turns.append(turn(self, arrivals, min(free_slots, 2)))
             return turns[-1]
 
-        monkeypatch.setattr(step.Book, "turn", note)
+        monkeypatch.setattr(book.Book, "turn", note)
         second = create_run(dataset=dataset, recipe=recipe, kind=Run.Kind.GENERATE)
         assert step.run_step(second.id, offline_url=url) == Run.State.DONE
     assert len(turns) >= 3, "one turn took all that was known"
