@@ -95,7 +95,7 @@ def _in_turn(job: Job) -> Iterator[None]:
 def _without_unknown_templates(job: Job, works: Sequence[Work]) -> list[Work]:
     known = []
     for work in works:
-        name = work.sample.template_name or job.recipe.default_template
+        name = _template_name(job, work)
         if name in job.recipe.templates:
             known.append(work)
         else:
@@ -104,6 +104,12 @@ def _without_unknown_templates(job: Job, works: Sequence[Work]) -> list[Work]:
             )
             _fail(work, error)
     return known
+
+
+def _template_name(job: Job, work: Work) -> str:
+    if work.completion and not job.plan.asks:
+        return work.completion.template_name
+    return work.sample.template_name or job.recipe.default_template
 
 
 def _fail(work: Work, error: TeacherError) -> None:
