@@ -36,6 +36,11 @@ class Card:
         return clock(self.seconds_left)
 
     @property
+    def is_over(self) -> bool:
+        """The lease has run out, and nobody else has been given the card so far."""
+        return self.seconds_left == 0
+
+    @property
     def proof(self) -> str:
         return prove_card(self.slot)
 

@@ -22,6 +22,7 @@
   let activeMs = 0;
   let activeSince = performance.now();
   let isWarned = false;
+  let isOver = false;
   const meetCard = () => {
     if (shown === cardName()) return;
     // Focus that was on something swapped away would start again at the top of the page.
@@ -31,7 +32,7 @@
     setRejecting(false);
     activeMs = 0;
     activeSince = performance.now();
-    isWarned = false;
+    isWarned = isOver = false;
   };
   const readActiveMs = () => activeMs + (document.hidden ? 0 : performance.now() - activeSince);
   document.addEventListener("visibilitychange", () => {
@@ -44,10 +45,20 @@
     clock.dataset.since ??= performance.now();
     const left = Math.max(0, Math.floor(clock.dataset.countdown - (performance.now() - clock.dataset.since) / 1000));
     clock.textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-    if (left > 60 || isWarned || !shown) return;
+    if (!shown) return;
+    if (left === 0) return endLease();
+    if (left > 60 || isWarned) return;
     isWarned = true;
     say("One minute left for this card. After that somebody else may be given it; what you decide is kept all the same.");
   }, 1000);
+
+  const endLease = () => {
+    if (isOver) return;
+    isOver = true;
+    review.querySelector("[data-while-yours]").hidden = true;
+    review.querySelector("[data-when-over]").hidden = false;
+    say("Your time with this card is up. A decision still counts, unless somebody else has been given it.");
+  };
 
   // --- rejecting takes two keys ---
   const setRejecting = (on) => review.classList.toggle("is-rejecting", on);

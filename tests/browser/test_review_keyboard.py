@@ -6,12 +6,14 @@ import re
 import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
 
 from distill.models import Decision, Label
@@ -404,3 +406,19 @@ def test_without_javascript_the_forms_do_it(live_server, browser: Browser, anna:
     assert list(kinds) == ["accept", "reject", "skip", "undo"]
     assert Label.objects.get().outcome == "rejected"
     assert queue.slots.get(state="claimed").reviewer == anna
+
+
+def test_when_the_lease_runs_out_the_card_says_so_and_can_be_taken_again(open_queue):
+    screen = open_queue(1)
+    page = screen.page
+    Slot.objects.update(lease_until=timezone.now() + timedelta(seconds=3))
+    page.reload()
+    expect(page.locator("#lease")).to_be_visible()
+    again = page.get_by_role("button", name="Take it again")
+    expect(again).to_be_hidden()
+    expect(again).to_be_visible()
+    expect(page.locator("#lease")).to_be_hidden()
+    expect(page.locator("#status")).to_contain_text("Your time with this card is up")
+    again.click()
+    expect(page.locator("#lease")).to_be_visible()
+    expect(again).to_be_hidden()
