@@ -197,7 +197,7 @@ _CLUSTER: dict[str, Any] = {
     "guard_cycle": 1,
     "cpu_affinity": 0,
     "label": "Task queue",
-    "log_level": ENV.log_level,
+    "log_level": "WARNING",
 }
 Q_CLUSTER: dict[str, Any] = _CLUSTER | {
     "name": "pipeline",
@@ -216,6 +216,7 @@ LOGGING: dict[str, Any] = {
         "django": {"handlers": [], "level": ENV.log_level, "propagate": True},
         "django.server": {"handlers": [], "level": ENV.log_level, "propagate": True},
         # Its own handler would write each line a second time.
-        "django-q": {"handlers": ["stderr"], "level": ENV.log_level, "propagate": False},
+        # It would greet each task by an invented name.
+        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
     },
 }

@@ -20,6 +20,7 @@ from distill.http import (
     role_names,
 )
 from nexa_site import queries
+from review.services.follow import open_missing_queues
 
 _COUNTS_SECONDS = 10
 STOP_POLLING = HttpResponseStopPolling.status_code
@@ -63,6 +64,8 @@ def home(request: AuthedRequest) -> HttpResponse:
         return render_partial(
             request, "nexa_site/home.html", context, partial="home-runs", status=status
         )
+    # What has just passed waits for somebody now, not in a minute.
+    open_missing_queues()
     context |= {
         "needs": queries.needs_of(request.user, now=timezone.now()),
         "steps": queries.first_steps(),

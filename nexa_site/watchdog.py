@@ -13,20 +13,20 @@ from psycopg import sql
 # What is due for that long, while no step gives a sign of life, waits for a cluster that hangs.
 PATIENCE_SECONDS = 60
 # Where the steps of each cluster leave their sign of life.
-HEARTBEATS = {"pipeline": ("distill_run", "heartbeat_at")}
+HEARTBEATS = {
+    "pipeline": (("distill_run", "heartbeat_at"), ("distill_sourcefile", "beat_at")),
+}
 
 
 def hangs(dsn: str, cluster: str) -> bool:
     """Say whether tasks of `cluster` are long due while none of its steps gives a sign of life."""
     if cluster not in HEARTBEATS:
         return False
-    table, column = HEARTBEATS[cluster]
-    query = sql.SQL(
+    due = sql.SQL(
         "SELECT EXISTS (SELECT 1 FROM django_q_ormq WHERE key = %(key)s"
         " AND lock < now() - make_interval(secs => %(patience)s))"
-        " AND NOT EXISTS (SELECT 1 FROM {table}"
-        " WHERE {column} > now() - make_interval(secs => %(patience)s))"
-    ).format(table=sql.Identifier(table), column=sql.Identifier(column))
+    )
+    query = sql.SQL("").join((due, *(_silent(*heartbeat) for heartbeat in HEARTBEATS[cluster])))
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:
             values = {"key": cluster, "patience": PATIENCE_SECONDS}
@@ -38,3 +38,10 @@ def hangs(dsn: str, cluster: str) -> bool:
     ):
         return False
     return bool(answer and answer[0])
+
+
+def _silent(table: str, column: str) -> sql.Composed:
+    return sql.SQL(
+        " AND NOT EXISTS (SELECT 1 FROM {table}"
+        " WHERE {column} > now() - make_interval(secs => %(patience)s))"
+    ).format(table=sql.Identifier(table), column=sql.Identifier(column))

@@ -43,6 +43,9 @@ class SourceFile(models.Model):
     rows_refused = models.BigIntegerField(default=0)
     rows_duplicate = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+    beat_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its import last gave a sign of life."
+    )
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

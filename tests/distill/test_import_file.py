@@ -596,3 +596,11 @@ def test_a_file_has_one_dataset_of_its_own(tmp_path):
     assert dataset_for_file(copy) == dataset
     assert dataset.name.startswith("file-")
     assert len(dataset.name) == len("file-") + 12
+
+
+def test_an_import_gives_signs_of_life(tmp_path):
+    path = tmp_path / "one.txt"
+    path.write_text("A text that is long enough to be a sample of its own.")
+    source_file = import_file(dataset=make_dataset(), path=path, name=path.name)
+    source_file.refresh_from_db()
+    assert source_file.beat_at is not None

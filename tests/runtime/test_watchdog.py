@@ -7,7 +7,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from distill.models import SourceFile
 from nexa_site import watchdog
+from tests.builders import make_sample
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONG_AGO = timedelta(seconds=watchdog.PATIENCE_SECONDS + 5)
@@ -24,7 +26,7 @@ def dsn() -> str:
 @pytest.fixture
 def _heartbeats(monkeypatch):
     """A table of heartbeats of the test's own: which steps there are is no matter here."""
-    monkeypatch.setattr(watchdog, "HEARTBEATS", {"pipeline": ("beats", "at")})
+    monkeypatch.setattr(watchdog, "HEARTBEATS", {"pipeline": (("beats", "at"),)})
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE beats (at timestamptz)")
     yield
@@ -71,10 +73,32 @@ def test_another_clusters_task_means_nothing(dsn) -> None:
 
 
 def test_a_missing_table_means_nothing(dsn, monkeypatch) -> None:
-    monkeypatch.setattr(watchdog, "HEARTBEATS", {"pipeline": ("not_there", "at")})
+    monkeypatch.setattr(watchdog, "HEARTBEATS", {"pipeline": (("not_there", "at"),)})
     _put_task(LONG_AGO)
     assert not watchdog.hangs(dsn, "pipeline")
 
 
 def test_a_database_that_does_not_answer_means_nothing() -> None:
     assert not watchdog.hangs("postgresql://nobody@127.0.0.1:1/none", "pipeline")
+
+
+@pytest.mark.usefixtures("_heartbeats")
+def test_an_import_that_goes_on_is_a_sign_of_life_too(dsn, monkeypatch) -> None:
+    monkeypatch.setattr(
+        watchdog,
+        "HEARTBEATS",
+        {"pipeline": (("beats", "at"), ("distill_sourcefile", "beat_at"))},
+    )
+    _put_task(LONG_AGO)
+    assert watchdog.hangs(dsn, "pipeline")
+    file = make_sample().source_file
+    SourceFile.objects.filter(pk=file.pk).update(beat_at=timezone.now())
+    assert not watchdog.hangs(dsn, "pipeline")
+
+
+def test_every_table_with_a_heartbeat_is_there() -> None:
+    with connection.cursor() as cursor:
+        for heartbeats in watchdog.HEARTBEATS.values():
+            for table, column in heartbeats:
+                columns = connection.introspection.get_table_description(cursor, table)
+                assert column in {found.name for found in columns}

@@ -212,6 +212,7 @@ def _save(source_file: SourceFile, *, state: SourceFile.State) -> None:
         rows_refused=source_file.rows_refused,
         rows_duplicate=source_file.rows_duplicate,
         finished_at=source_file.finished_at,
+        beat_at=timezone.now(),
     )
     if not num_updated:
         raise ConflictError(f"{source_file.name}: its dataset was deleted during the import.")
