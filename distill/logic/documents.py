@@ -9,6 +9,9 @@ from typing import Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+UNKNOWN_KEY = "unknown_key"
+"""The type of the error about unknown keys; its context holds `by_key`: each with its hint."""
+
 _MAX_NAMED = 10
 
 
@@ -24,13 +27,15 @@ class Document(BaseModel):
             return data
         unknown = [str(key) for key in data if key not in cls.model_fields]
         if unknown:
-            hints = "; ".join(
-                _unknown_key(key, list(cls.model_fields)) for key in unknown[:_MAX_NAMED]
-            )
+            named = unknown[:_MAX_NAMED]
+            hints = [_unknown_key(key, list(cls.model_fields)) for key in named]
             if len(unknown) > _MAX_NAMED:
-                hints += f"; and {len(unknown) - _MAX_NAMED:,} further unknown keys"
+                hints[-1] += f"; and {len(unknown) - _MAX_NAMED:,} further unknown keys"
+            by_key = tuple(zip(named, hints, strict=True))
             # Braces in a key would be read as places of pydantic's message template.
-            raise PydanticCustomError("unknown_key", "{hints}", {"hints": hints})
+            raise PydanticCustomError(
+                UNKNOWN_KEY, "{hints}", {"hints": "; ".join(hints), "by_key": by_key}
+            )
         return data
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
-from distill.logic.documents import Document, between
+from distill.logic.documents import UNKNOWN_KEY, Document, between
 from distill.logic.errors import InputError
 from distill.logic.gate import GateConfig
 from distill.logic.prices import FREE, TokenPrice
@@ -166,14 +167,20 @@ def recipe_hash(recipe: Recipe) -> str:
 
 def _explain(error: ValidationError, places: Places) -> str:
     faults = error.errors(include_url=False)
-    lines = [_explain_one(fault["loc"], fault["msg"], places) for fault in faults[:_MAX_ERRORS]]
-    if len(faults) > _MAX_ERRORS:
-        lines.append(f"and {len(faults) - _MAX_ERRORS} more")
+    lines = [line for fault in faults for line in _explain_one(fault, places)]
+    if len(lines) > _MAX_ERRORS:
+        lines[_MAX_ERRORS:] = [f"and {len(lines) - _MAX_ERRORS} more"]
     return "The recipe cannot be used:\n" + "\n".join(f"- {line}" for line in lines)
 
 
-def _explain_one(place: tuple[int | str, ...], message: str, places: Places) -> str:
+def _explain_one(fault: ErrorDetails, places: Places) -> list[str]:
+    place = fault["loc"]
     field = ".".join(map(str, place))
-    message = message.removeprefix("Value error, ")
-    where = f"line {places.line_of(place)}"
-    return f"{where}, {field}: {message}" if field else f"{where}: {message}"
+    if fault["type"] == UNKNOWN_KEY:
+        told = [((*place, key), hint) for key, hint in fault["ctx"]["by_key"]]
+    else:
+        told = [(place, fault["msg"].removeprefix("Value error, "))]
+    return [
+        f"line {places.line_of(where)}{field and f', {field}'}: {message}"
+        for where, message in told
+    ]

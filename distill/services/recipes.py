@@ -12,6 +12,7 @@ from django.db.models import Max
 from distill.logic import recipe as recipe_logic
 from distill.logic.errors import ConflictError, InputError
 from distill.models import Recipe
+from distill.teachers.registry import canonical_name
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -24,6 +25,7 @@ def save_recipe(*, content: recipe_logic.Recipe, user: User | None = None) -> Re
 
     Two that save at once get two versions, or the
     same one where their content is the same: the unique constraints decide who was first.
+    Raises InputError where the name is no address, or a teacher is none that there is.
     """
     try:
         validate_unicode_slug(content.name)
@@ -32,6 +34,7 @@ def save_recipe(*, content: recipe_logic.Recipe, user: User | None = None) -> Re
             f"The recipe's name “{content.name}” becomes part of an address: "
             f"use letters, digits, hyphens and underscores only."
         ) from error
+    _check_teachers(content)
     sha256 = recipe_logic.recipe_hash(content)
     for _attempt in range(_ATTEMPTS):
         found = Recipe.objects.filter(name=content.name, sha256=sha256).first()
@@ -42,6 +45,16 @@ def save_recipe(*, content: recipe_logic.Recipe, user: User | None = None) -> Re
         except IntegrityError:
             continue  # somebody saved a version of this name in this moment
     raise ConflictError(f"Recipe “{content.name}” is being changed by others; save it again.")
+
+
+def _check_teachers(content: recipe_logic.Recipe) -> None:
+    named = {"teacher.name": content.teacher.name}
+    named |= {f"judges.{judge.name}.teacher": judge.teacher for judge in content.judges}
+    for field, name in named.items():
+        try:
+            canonical_name(name)
+        except InputError as error:
+            raise InputError(f"The recipe “{content.name}”, {field}: {error}.") from error
 
 
 def _create_version(content: recipe_logic.Recipe, sha256: str, user: User | None) -> Recipe:

@@ -46,6 +46,24 @@ def test_a_name_that_is_no_address_is_refused(name):
         save_recipe(content=_content(name=name))
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"teacher": {"name": "offline:extractiv"}},
+            "teacher.name: the offline teacher has no model 'extractiv': write offline:extractive",
+        ),
+        ({"teacher": {"name": "openia:gpt-4o"}}, "did you mean openai:model?"),
+        ({"judges": [{"name": "B", "teacher": "offline:rubrik"}]}, "judges.B.teacher: the offline"),
+    ],
+)
+def test_a_teacher_that_does_not_exist_is_refused(changes, words):
+    with pytest.raises(InputError) as refused:
+        save_recipe(content=Content.model_validate({"name": "field", **changes}))
+    assert words in str(refused.value)
+    assert not Recipe.objects.exists()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_saving_at_once_makes_each_version_once():
     def save(draws):

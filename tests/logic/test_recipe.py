@@ -146,7 +146,7 @@ def test_a_template_key_must_be_its_name():
         ("gate:\n  min_mean: 80", "line 2, gate.min_mean: 80 is out of range, allowed is 0 to 1"),
         (
             "teacher:\n  draws: 1\n  tempratur: 1",
-            'line 1, teacher: unknown key "tempratur", did you mean "temperature"?',
+            'line 3, teacher: unknown key "tempratur", did you mean "temperature"?',
         ),
         ("teecher: 1", 'line 1: unknown key "teecher", did you mean "teacher"?'),
         ("teacher: {name: gpt-4o}", "'gpt-4o' must be provider:model, such as openai:gpt-4o"),
@@ -160,6 +160,11 @@ def test_a_template_key_must_be_its_name():
         ("gate: {min_scores: {beauty: 0.5}}", "gate.min_scores.beauty: the rubric has plausib"),
         ("templates: [1]", "templates: Input should be a valid dictionary"),
         ("templates: {x: 1}", "line 1, templates.x"),
+        (
+            "name: x\nteacher:\n  slots: 4\n  drawz: 2\n\n  temprature: 1",
+            '- line 4, teacher: unknown key "drawz", did you mean "draws"?\n'
+            '- line 6, teacher: unknown key "temprature", did you mean "temperature"?',
+        ),
         (
             "default_template: x\ntemplates:\n  x:\n    user: '{context}'\n    reply_fields: [a]",
             "line 3, templates.x: user must hold {text} once, alone on its line",
