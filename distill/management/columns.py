@@ -11,6 +11,7 @@ from django.core.management.base import CommandParser
 from distill.logic.columns import FIELDS, Mapping
 from distill.logic.errors import InputError
 from distill.services.ingest import Problem, preview_file
+from distill.services.ingest.readers import TEXT_SUFFIXES, counted_in, skipped_files
 
 _OPTIONS = {
     "text": "the passage",
@@ -60,7 +61,15 @@ def say_mapping(mapping: Mapping, say: Callable[[str], object]) -> None:
     say("Columns: " + ", ".join(pairs))
 
 
-def say_refused(problems: Iterable[Problem], say: Callable[[str], object]) -> None:
-    """Say which rows were refused, and why."""
+def say_refused(name: str, problems: Iterable[Problem], say: Callable[[str], object]) -> None:
+    """Say which rows of the file of this name were refused, and why."""
     for problem in problems:
-        say(f"  row {problem.line}: {problem.message}")
+        where = f"{counted_in(name)} {problem.line}: " if problem.line else ""
+        say(f"  {where}{problem.message}")
+
+
+def say_skipped(path: Path, say: Callable[[str], object]) -> None:
+    """Say which files of a folder are not read."""
+    skipped = skipped_files(path)
+    if skipped:
+        say(f"{path.name}: only {', '.join(TEXT_SUFFIXES)} are read; skipped are {skipped}.")

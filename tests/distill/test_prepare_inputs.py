@@ -139,7 +139,7 @@ def test_import_dataset_makes_the_dataset_and_counts(papers, tmp_path):
     out, err = call("import_dataset", papers, bad, "--dataset", "soil", "--text-column", "source")
     assert "soil: 3 of 3 rows imported, 0 duplicate, 0 refused." in out
     assert "soil: 1 of 2 rows imported, 0 duplicate, 1 refused." in out
-    assert "row 2: The text is empty." in err
+    assert "line 2: The text is empty." in err
     assert Dataset.objects.get(name="soil").samples.count() == 4
     out, _ = call("import_dataset", papers, "--dataset", "soil", "--text-column", "source")
     assert "was imported into soil before; nothing was added" in out

@@ -9,7 +9,13 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from distill.logic.errors import ConflictError, InputError
-from distill.management.columns import add_columns, mapping_from, say_mapping, say_refused
+from distill.management.columns import (
+    add_columns,
+    mapping_from,
+    say_mapping,
+    say_refused,
+    say_skipped,
+)
 from distill.management.progress import progress
 from distill.management.stage import StageCommand
 from distill.models import Dataset, SourceFile
@@ -72,6 +78,7 @@ every other kind is streamed.
             self.stdout.write(f"{src.name} was imported into {dataset} before; nothing was added.")
             return
         say_mapping(mapping, self.stdout.write)
+        say_skipped(src, self.stderr.write)
         with progress(None, f"Importing {src.name}") as bar:
             fill_source_file(
                 source_file=file,
@@ -99,7 +106,8 @@ every other kind is streamed.
         if file.message:
             self.stdout.write(file.message)
         shown = islice(file.refused_rows.all(), _SHOWN_REFUSED)
-        say_refused((Problem(row.line, row.field, row.message) for row in shown), self.stderr.write)
+        problems = (Problem(row.line, row.field, row.message) for row in shown)
+        say_refused(file.name, problems, self.stderr.write)
         if file.rows_refused > _SHOWN_REFUSED:
             more = file.rows_refused - _SHOWN_REFUSED
             self.stderr.write(f"  and {more:,} more; the dataset's page lists them.")
@@ -107,12 +115,13 @@ every other kind is streamed.
     def _preview(self, src: Path, options: dict[str, Any]) -> None:
         preview = preview_file(src, src.name, mapping_from(options, src))
         say_mapping(preview.mapping, self.stdout.write)
+        say_skipped(src, self.stderr.write)
         for number, draft in enumerate(preview.rows, 1):
             self.stdout.write(f"\nSample {number}: {draft.title or draft.source_key}")
             for name in ("domain", "template_name", "instruction", "text"):
                 if value := getattr(draft, name):
                     self.stdout.write(f"  {name}: {value[:400]}{'…' if len(value) > 400 else ''}")
-        say_refused(preview.problems, self.stderr.write)
+        say_refused(src.name, preview.problems, self.stderr.write)
         if not preview.can_import:
             raise InputError(f"{src.name}: no sample can be made of its first rows.")
 

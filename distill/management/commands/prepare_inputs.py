@@ -9,7 +9,13 @@ from django.core.management.base import CommandParser
 
 from distill.logic.templates import SHIPPED
 from distill.management import stage
-from distill.management.columns import add_columns, mapping_from, say_mapping, say_refused
+from distill.management.columns import (
+    add_columns,
+    mapping_from,
+    say_mapping,
+    say_refused,
+    say_skipped,
+)
 from distill.management.progress import progress
 from distill.services.ingest import prepare_inputs
 
@@ -53,6 +59,7 @@ The same source gives the same bytes: generated_at is the time of the source fil
         src, dst = options["src"], options["dst"]
         mapping = mapping_from(options, src)
         say_mapping(mapping, self.stdout.write)
+        say_skipped(src, self.stderr.write)
         with progress(None, f"Preparing {src.name}") as bar:
             prepared = prepare_inputs(
                 src=src,
@@ -65,4 +72,4 @@ The same source gives the same bytes: generated_at is the time of the source fil
             f"{prepared.num_written:,} rows in {stage.shown(dst)} from {prepared.num_read:,}: "
             f"{prepared.num_duplicate:,} duplicate, {prepared.num_refused:,} refused."
         )
-        say_refused(prepared.first_refused, self.stderr.write)
+        say_refused(src.name, prepared.first_refused, self.stderr.write)

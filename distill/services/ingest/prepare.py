@@ -15,7 +15,7 @@ from distill.logic.split import source_group, split_of
 from distill.logic.templates import SHIPPED, Template
 from distill.services.files import atomic_path
 from distill.services.ingest.preview import Problem, choose_mapping, draft_row
-from distill.services.ingest.readers import read_rows
+from distill.services.ingest.readers import counted_in, read_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -168,4 +168,4 @@ def _nothing_useful(src: Path, prepared: Prepared) -> str:
         return f"{src.name} holds no rows. Was it copied whole?"
     first = prepared.first_refused[0]
     count = f"none of its {prepared.num_read:,} rows can be used"
-    return f"{src.name}: {count}. Row {first.line}: {first.message}"
+    return f"{src.name}: {count}. {counted_in(src.name).title()} {first.line}: {first.message}"

@@ -86,7 +86,7 @@ def choose_mapping(path: Path, name: str, mapping: Mapping | None = None) -> Map
 def draft_row(row: Row, mapping: Mapping) -> SampleDraft | Problem:
     """The sample that a row makes, or why it makes none."""
     if row.values is None:
-        return Problem(row.line, "", row.problem)
+        return Problem(row.line, "", row.problem, row.excerpt)
     draft = draft_sample(row.values, mapping)
     if isinstance(draft, Refusal):
         return Problem(row.line, draft.field, draft.message, draft.excerpt)
@@ -106,7 +106,7 @@ def _first_rows(path: Path, name: str) -> list[Row]:
 
 
 def _unreadable(rows: Iterable[Row]) -> list[Problem]:
-    return [Problem(row.line, "", row.problem) for row in rows if row.values is None]
+    return [Problem(row.line, "", row.problem, row.excerpt) for row in rows if row.values is None]
 
 
 def _drafts(rows: Iterable[Row], mapping: Mapping) -> tuple[list[SampleDraft], list[Problem]]:

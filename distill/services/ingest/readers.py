@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import orjson
 
 from distill.logic.columns import refuse_too_many
 from distill.logic.errors import InputError
+from distill.logic.storable import storable
 from distill.services.files import plain_errors
 from distill.services.ingest.json_rows import json_rows
 
@@ -26,6 +28,7 @@ MAX_JSON_BYTES = 256 * 1024 * 1024
 MAX_LINE_BYTES = 16 * 1024 * 1024
 _BATCH_BYTES = 16 * 1024 * 1024
 _MAX_BATCH_ROWS = 1000
+_EXCERPT_LENGTH = 200
 TEXT_SUFFIXES = (".txt", ".md", ".markdown")
 
 # The longest cell that can be looked at before it is refused; csv's own limit is 128 KB.
@@ -34,11 +37,15 @@ csv.field_size_limit(MAX_LINE_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its number in the file from 1, and its cells, or what is wrong with it."""
+    """One row: its number in the file from 1, and its cells, or what is wrong with it.
+
+    The number is a line or counts rows, as `counted_in` says; `excerpt` is of a row that is wrong.
+    """
 
     line: int
     values: Mapping[str, object] | None
     problem: str = ""
+    excerpt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,7 @@ class FileKind:
 
     suffixes: tuple[str, ...]
     read: Callable[[Path, str], Iterator[Row]]
+    by_lines: bool = False
 
 
 def read_rows(path: Path, name: str) -> Iterator[Row]:
@@ -63,15 +71,39 @@ def read_rows(path: Path, name: str) -> Iterator[Row]:
         yield from _kind(path, shown).read(path, shown)
 
 
+def counted_in(name: str) -> str:
+    """What a row's number counts in a file of this name: a "line" or a "row".
+
+    In JSONL and CSV it is the line on which the row begins: a CSV's row may go over several.
+    """
+    suffix = Path(name).suffix.lower()
+    return "line" if any(kind.by_lines and suffix in kind.suffixes for kind in _KINDS) else "row"
+
+
 def text_files(folder: Path) -> list[Path]:
     """The text files in a folder and its folders, in a fixed order; links are not followed."""
-    found = [
-        Path(parent, name)
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(TEXT_SUFFIXES) and not name.startswith(".")
-    ]
-    return sorted(path for path in found if not path.is_symlink())
+    return sorted(path for path in _files(folder) if _is_text_file(path))
+
+
+def skipped_files(folder: Path) -> str:
+    """Which files of a folder are not read, for people: "3 .pdf, 1 link"; "" where all are."""
+    skipped = [path for path in _files(folder) if not _is_text_file(path)]
+    kinds = Counter("link" if path.is_symlink() else _ending(path) for path in skipped)
+    return ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All but the hidden ones."""
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _is_text_file(path: Path) -> bool:
+    return path.name.lower().endswith(TEXT_SUFFIXES) and not path.is_symlink()
+
+
+def _ending(path: Path) -> str:
+    return path.suffix.lower()[:20] or "without an ending"
 
 
 def _kind(path: Path, name: str) -> FileKind:
@@ -227,7 +259,8 @@ def _csv_rows(reader: Iterator[list[str]], header: list[str]) -> Iterator[Row]:
             continue
         if len(cells) != len(header):
             count = f"{len(cells)} cells, the header has {len(header)}"
-            yield Row(line, None, f"The row has {count}. Is a quotation mark missing?")
+            problem = f"The row has {count}. Is a quotation mark missing?"
+            yield Row(line, None, problem, storable(", ".join(cells), limit=_EXCERPT_LENGTH))
         elif any(not cell.isascii() and _has_surrogates(cell) for cell in cells):
             yield Row(line, None, "The row is not UTF-8. Save the file as UTF-8.")
         else:
@@ -272,7 +305,9 @@ def _read_text(path: Path, name: str) -> Iterator[Row]:
 def _read_folder(folder: Path, name: str) -> Iterator[Row]:
     files = text_files(folder)
     if not files:
-        raise InputError(f"{name}: the folder holds no {', '.join(TEXT_SUFFIXES)} files.")
+        others = skipped_files(folder)
+        held = f" It holds {others}." if others else ""
+        raise InputError(f"{name}: the folder holds no {', '.join(TEXT_SUFFIXES)} files.{held}")
     for line, path in enumerate(files, 1):
         yield _text_row(line, path, path.relative_to(folder).as_posix())
 
@@ -313,8 +348,8 @@ def _refuse_other_encodings(file: IO[bytes], name: str) -> None:
 _PARQUET = FileKind((".parquet", ".pq"), _read_parquet)
 _KINDS = (
     _PARQUET,
-    FileKind((".jsonl", ".ndjson"), _read_jsonl),
+    FileKind((".jsonl", ".ndjson"), _read_jsonl, by_lines=True),
     FileKind((".json",), _read_json),
-    FileKind((".csv", ".tsv"), _read_csv),
+    FileKind((".csv", ".tsv"), _read_csv, by_lines=True),
     FileKind(TEXT_SUFFIXES, _read_text),
 )

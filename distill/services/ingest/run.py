@@ -26,7 +26,7 @@ from distill.models import Dataset, RefusedRow, SourceFile
 from distill.services.ingest import groups, store
 from distill.services.ingest.fingerprints import file_sha256
 from distill.services.ingest.preview import Problem, choose_mapping, draft_row
-from distill.services.ingest.readers import Row, read_rows
+from distill.services.ingest.readers import Row, counted_in, read_rows
 
 BATCH_ROWS = 1000
 MAX_REFUSED_ROWS = 1000
@@ -178,7 +178,8 @@ def _nothing_useful(source_file: SourceFile) -> str:
     if first is None:
         return f"{source_file.name} holds no rows. Was it copied whole?"
     count = f"none of its {source_file.rows_read:,} rows can be used"
-    return f"{source_file.name}: {count}. Row {first.line}: {first.message}"
+    where = f"{counted_in(source_file.name).title()} {first.line}"
+    return f"{source_file.name}: {count}. {where}: {first.message}"
 
 
 def _fail(source_file: SourceFile, error: BaseException) -> None:
