@@ -9,14 +9,15 @@ is compared without regard to case, and only within one dataset.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, QuerySet, Value
 from django.db.models.functions import Left
 
 from distill.logic.reasons import Reason, Stage
 from distill.models import Completion, CompletionState, Dataset, Label, SampleDraw
+from distill.queries.draws import last_draw
 
 PAGE_SIZE = 50
 WINDOW = 10_000
@@ -79,9 +80,14 @@ class CompletionPage:
 class UnansweredPage:
     """Sample draws of a run that have no completion, oldest first."""
 
-    rows: list[SampleDraw] = field(default_factory=list)
+    rows: Sequence[SampleDraw] = ()
     next: int | None = None
     is_first: bool = True
+
+    @property
+    def has_draws(self) -> bool:
+        """Whether one of the samples has several draws; `last_draw` is annotated."""
+        return any(getattr(row, "last_draw", 0) for row in self.rows)
 
 
 def find_completions(wanted: CompletionFilter, *, after: int | None = None) -> CompletionPage:
@@ -89,7 +95,11 @@ def find_completions(wanted: CompletionFilter, *, after: int | None = None) -> C
     found, floor = _window(wanted, after)
     shown = (
         CompletionState.objects.select_related("completion__sample", "completion__label", "dataset")
-        .annotate(beginning=Left("completion__text", Value(_EXCERPT_LENGTH)))
+        .annotate(
+            beginning=Left("completion__text", Value(_EXCERPT_LENGTH)),
+            sample_beginning=Left("completion__sample__text", Value(_EXCERPT_LENGTH)),
+            last_draw=last_draw("completion__sample"),
+        )
         .defer("completion__text", "completion__sample__text", "completion__sample__metadata")
     )
     states = _load(shown, _newest(found, PAGE_SIZE + 1))
@@ -132,7 +142,14 @@ def each_completion(wanted: CompletionFilter) -> Iterator[CompletionState]:
 def find_unanswered(*, run_id: int, state: str, after: int | None = None) -> UnansweredPage:
     """A run's sample draws in a state that has no completion: pending or failed."""
     found = SampleDraw.objects.filter(run=run_id, state=state, pk__gt=after or 0)
-    shown = found.select_related("sample").defer("sample__text", "sample__metadata")
+    shown = (
+        found.select_related("sample")
+        .annotate(
+            sample_beginning=Left("sample__text", Value(_EXCERPT_LENGTH)),
+            last_draw=last_draw("sample"),
+        )
+        .defer("sample__text", "sample__metadata")
+    )
     rows = list(shown.order_by("pk")[: PAGE_SIZE + 1])
     has_more = len(rows) > PAGE_SIZE
     return UnansweredPage(

@@ -20,6 +20,7 @@ from distill.queries.completions import (
     find_completions,
     find_unanswered,
 )
+from distill.queries.draws import last_draw
 from distill.queries.history import completion_history
 
 _FORMATS = {
@@ -49,7 +50,10 @@ def completions(request: AuthedRequest) -> HttpResponse:
 def completion(request: AuthedRequest, pk: int) -> HttpResponse:
     """One completion, with every attempt of its sample × draw."""
     found = get_object_or_404(
-        Completion.objects.select_related("sample__dataset", "sample__source_file"), pk=pk
+        Completion.objects.select_related("sample__dataset", "sample__source_file").annotate(
+            last_draw=last_draw("sample")
+        ),
+        pk=pk,
     )
     history = completion_history(found, now=timezone.now())
     return render(request, "distill/completion.html", {"completion": found, "history": history})
