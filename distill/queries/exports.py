@@ -31,7 +31,8 @@ class Part:
 class ShownRow:
     """A row as people read it."""
 
-    title: str
+    domain: str
+    source_key: str
     split: str
     attempt: int
     mean_score: float | None
@@ -53,6 +54,11 @@ class ExportView:
     @property
     def splits(self) -> list[tuple[str, int]]:
         return [(name, self.counts[name]) for name in SPLITS]
+
+    @property
+    def empty_splits(self) -> list[str]:
+        """The splits without a row, where others have some."""
+        return [name for name, count in self.splits if not count] if self.counts["total"] else []
 
     @property
     def files(self) -> list[dict[str, Any]]:
@@ -122,7 +128,8 @@ def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def _shown(row: dict[str, Any]) -> ShownRow:
     return ShownRow(
-        title=": ".join(filter(None, (row["domain"], row["source_id"]))),
+        domain=row["domain"],
+        source_key=row["source_id"],
         split=row["split"],
         attempt=row["attempt"],
         mean_score=row["mean_score"],

@@ -17,6 +17,7 @@ from tests.builders import (
     make_dataset,
     make_label,
     make_run,
+    make_sample,
     make_sample_draw,
     make_user,
 )
@@ -179,3 +180,26 @@ def test_more_exports_take_no_more_queries(lead, dataset, django_assert_num_quer
     make()
     with django_assert_num_queries(5):
         lead.get(LIST)
+
+
+def test_an_empty_split_is_explained(lead, export):
+    page = " ".join(page_of(lead, export).split())
+    assert "Nothing is in validation and test: splits go by source document" in page
+    assert "inside the data folder of this installation" in page
+
+
+def test_full_splits_need_no_words(lead):
+    dataset = make_dataset()
+    for split in ("train", "validation", "test"):
+        make_completion(make_sample(dataset, split=split))
+    page = page_of(lead, export_dataset(dataset=dataset, policy="gate"))
+    assert "splits go by source document" not in page
+
+
+def test_a_row_without_a_named_source_shows_no_hash(lead):
+    sample = make_sample(source_key="5f" * 16, domain="")
+    make_completion(sample)
+    page = page_of(lead, export_dataset(dataset=sample.dataset, policy="gate"))
+    shown = page.split('id="rows"')[1].split("<details")[0]
+    assert sample.source_key not in shown
+    assert "No domain" in shown
