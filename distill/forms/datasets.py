@@ -21,7 +21,7 @@ _LABELS = {
     "source_key": ("Source", "The document's id: its samples always share a split."),
     "answer": ("Answer", "An answer that the file brings along; it is imported without a call."),
     "teacher": ("Answered by", "The model that gave the answer."),
-    "draw": ("Draw", ""),
+    "draw": ("Draw", "Which of several answers to the same question; 0 is the first."),
     "attempt": ("Attempt", ""),
     "finish_reason": ("Finish reason", ""),
     "latency_ms": ("Latency in ms", ""),
@@ -33,6 +33,8 @@ FIRST_FIELDS = ("text", "title", "domain", "source_key")
 
 class UploadForm(forms.Form):
     """A file, and the dataset that it goes into: one there is, or a new one."""
+
+    conditional_fields = ("name",)
 
     file = forms.FileField(
         label="File",
@@ -54,7 +56,8 @@ class UploadForm(forms.Form):
         max_length=100,
         validators=[validate_unicode_slug],
         error_messages={"invalid": "Use letters, digits, hyphens and underscores, without spaces."},
-        help_text="Letters, digits, hyphens and underscores. It becomes part of addresses.",
+        help_text="Needed for a new one. Letters, digits, hyphens and underscores; it becomes part "
+        "of addresses.",
     )
     description = forms.CharField(
         required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2})

@@ -14,6 +14,8 @@ from distill.logic.recipe_yaml import MAX_CHARS
 class RecipeForm(forms.Form):
     """A recipe as text or as a file, the file winning; `content` is the validated recipe."""
 
+    conditional_fields = ("document", "file")
+
     document = forms.CharField(
         label="Recipe",
         required=False,

@@ -51,6 +51,8 @@ class HistogramBar:
     low: float
     high: float
     count: int
+    is_open: bool
+    """It collects all from `low` on: the last one, where it is wider than the others."""
 
 
 @register.filter
@@ -68,6 +70,7 @@ def histogram_bars(bins: Sequence[Bin]) -> list[HistogramBar]:
             low=low,
             high=high,
             count=count,
+            is_open=index == len(bins) - 1 and high - low > bins[0][1] - bins[0][0],
         )
         for index, (low, high, count) in enumerate(bins)
     ]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django import forms
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.http import HttpResponse
 from django.template import Context, Template
@@ -13,7 +14,7 @@ from django.test import RequestFactory
 from django.urls import include, path
 
 from distill.logic.reasons import Reason
-from distill.templatetags import nexa, nexa_charts
+from distill.templatetags import nexa, nexa_charts, nexa_forms
 
 NOW = datetime(2026, 8, 24, 12, 0, tzinfo=UTC)
 
@@ -199,6 +200,36 @@ def test_histogram_bars_stand_on_the_ground():
     bars = nexa_charts.histogram_bars([(0, 10, 4), (10, 20, 1)])
 
     assert [(bar.y, bar.height) for bar in bars] == [("0.00%", "100.00%"), ("75.00%", "25.00%")]
+
+
+def test_a_last_bin_that_collects_the_rest_is_called_so():
+    plain = {"bins": [(0, 10, 4), (10, 20, 1)], "caption": "Lengths"}
+    collecting = plain | {"bins": [(0, 10, 4), (10, 9000, 1)]}
+    assert "and more" not in render_to_string("components/histogram.html", plain)
+    shown = render_to_string("components/histogram.html", collecting)
+    assert "<span>10 and more</span>" in shown
+    assert "<title>10 and more: 1 </title>" in shown
+    assert "9,000 (the largest)" in shown
+    assert not nexa_charts.histogram_bars([(0, 9000, 4)])[0].is_open
+
+
+class _Fields(forms.Form):
+    conditional_fields = ("name",)
+
+    needed = forms.CharField()
+    note = forms.CharField(required=False)
+    name = forms.CharField(required=False)
+    choice = forms.ChoiceField(choices=[("", "Any"), ("a", "A")], required=False)
+
+
+def test_optional_is_said_only_of_what_may_be_left_empty():
+    form = _Fields()
+    assert [name for name in form.fields if nexa_forms.is_optional(form[name])] == ["note"]
+    shown = {
+        name: "optional" in render_to_string("components/field.html", {"field": form[name]})
+        for name in form.fields
+    }
+    assert shown == {"needed": False, "note": True, "name": False, "choice": False}
 
 
 def test_segments_follow_each_other():
