@@ -60,21 +60,23 @@ def download_recipe(request: AuthedRequest, name: str, version: int) -> HttpResp
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_recipe(request: AuthedRequest) -> HttpResponse:
     """Write a recipe, or a new version of one: `?name=…&version=…` is what to start from."""
+    base = _base(request)
     if request.method != "POST":
-        form = RecipeForm(initial={"document": _starting_document(request)})
-        return render(request, "distill/recipe_new.html", {"form": form})
+        content = base.content if base else default_recipe()
+        form = RecipeForm(initial={"document": dump_recipe(content)})
+        return render(request, "distill/recipe_new.html", {"form": form, "base": base})
     form = RecipeForm(request.POST, request.FILES)
     if form.is_valid() and (saved := _save(request, form)):
         return redirect("distill:recipe", saved.name, saved.version)
-    return render(request, "distill/recipe_new.html", {"form": form}, status=422)
+    return render(request, "distill/recipe_new.html", {"form": form, "base": base}, status=422)
 
 
-def _starting_document(request: AuthedRequest) -> str:
+def _base(request: AuthedRequest) -> Recipe | None:
+    """The version to start from."""
     version = request.GET.get("version", "")
     if not version.isdecimal() or len(version) > 9:
-        return dump_recipe(default_recipe())
-    known = Recipe.objects.filter(name=request.GET.get("name", ""), version=int(version)).first()
-    return dump_recipe(known.content if known else default_recipe())
+        return None
+    return Recipe.objects.filter(name=request.GET.get("name", ""), version=int(version)).first()
 
 
 def _save(request: AuthedRequest, form: RecipeForm) -> Recipe | None:

@@ -150,3 +150,17 @@ def test_reviewers_have_no_business_here(client):
     for url in (reverse("distill:recipes"), reverse(NEW), _version(recipe)):
         assert client.get(url).status_code == 403
     assert _save(client, "name: x").status_code == 403
+
+
+def test_the_form_says_whether_it_makes_a_recipe_or_a_version(lead):
+    recipe = make_recipe(name="field")
+    new = reverse("distill:new_recipe")
+    assert "<h1>New recipe</h1>" in lead.get(new).text
+    query = {"name": recipe.name, "version": recipe.version}
+    page = lead.get(new, query).text
+    assert "<h1>New version of field</h1>" in page
+    assert '<li aria-current="page">New version of field</li>' in page
+    assert "<title>New version of field" in page
+    refused = lead.post(f"{new}?name=field&version={recipe.version}", {"document": "nope: 1"})
+    assert refused.status_code == 422
+    assert "<h1>New version of field</h1>" in refused.text
