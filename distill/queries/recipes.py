@@ -9,8 +9,8 @@ from typing import Literal
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from distill.logic.recipe import dump_recipe
-from distill.models import Recipe
+from distill.logic.recipe import default_recipe, dump_recipe
+from distill.models import Recipe, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,17 @@ def latest_recipes() -> QuerySet[Recipe]:
         .annotate(num_versions=Coalesce(Subquery(versions), 0), num_runs=Subquery(runs))
         .select_related("created_by")
     )
+
+
+def suggested_recipe(dataset_id: int | None) -> int | None:
+    """The id of the recipe of the dataset's newest run, else of the built-in or first one's newest
+    version: never that of whoever saved one last.
+    """
+    last_run = Run.objects.filter(dataset=dataset_id).order_by("-pk")
+    if used := last_run.values_list("recipe", flat=True).first():
+        return used
+    newest = Recipe.objects.order_by("name", "-version").values_list("pk", flat=True)
+    return newest.filter(name=default_recipe().name).first() or newest.first()
 
 
 def versions_of(name: str) -> QuerySet[Recipe]:

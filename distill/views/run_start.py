@@ -11,10 +11,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from distill import tasks
+from distill.forms.completions import read_after
 from distill.forms.runs import StartRunForm
 from distill.http import AuthedRequest, render_partial, require_role
 from distill.logic.errors import DistillError, InputError
 from distill.models import Dataset, Recipe, Run
+from distill.queries.recipes import suggested_recipe
 from distill.queries.runs import Preview, known_teachers, models_of, preview_run, uses_standin
 from distill.services.recipes import save_recipe
 from distill.services.runs import create_run
@@ -56,11 +58,16 @@ def _check(name: str) -> TeacherCheck:
 
 
 def _suggestion(request: AuthedRequest) -> dict[str, object]:
-    """What the address asks for, else the newest dataset with the newest recipe."""
-    dataset = Dataset.objects.order_by("-pk").values_list("pk", flat=True).first()
-    recipe = Recipe.objects.order_by("-pk").values_list("pk", flat=True).first()
-    suggestion = {"dataset": dataset, "recipe": recipe, "kind": Run.Kind.PIPELINE.value}
-    return suggestion | {name: value for name, value in request.GET.items() if value}
+    """What the address asks for, else the newest dataset with the recipe of its newest run."""
+    asked = {name: value for name, value in request.GET.items() if value}
+    newest = Dataset.objects.order_by("-pk").values_list("pk", flat=True).first()
+    dataset_id = read_after(request.GET.get("dataset")) or newest
+    suggestion: dict[str, object] = {
+        "dataset": newest,
+        "recipe": suggested_recipe(dataset_id),
+        "kind": Run.Kind.PIPELINE.value,
+    }
+    return suggestion | asked
 
 
 def _start(request: AuthedRequest, form: StartRunForm) -> Run | None:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django_q.models import OrmQ
 
 from distill.logic.recipe import Recipe as Content
-from distill.models import Recipe, Run
+from distill.models import Dataset, Recipe, Run
 from distill.queries.runs import preview_run
 from distill.teachers.offline.process import offline_teacher
 from tests.builders import (
@@ -233,3 +233,34 @@ def test_a_sample_with_an_unknown_template_is_said(operator, choice):
 def test_the_same_recipe_may_run_over_another_dataset(operator, choice):
     make_run(make_dataset(), recipe=Recipe.objects.get(pk=choice["recipe"]))
     assert _post(operator, choice).status_code == 302
+
+
+def _suggested(client, **query) -> Recipe:
+    form = client.get(reverse("distill:start_run"), query).context["form"]
+    return Recipe.objects.get(pk=form["recipe"].value())
+
+
+def test_the_recipe_of_the_datasets_newest_run_is_suggested(operator, choice):
+    dataset = Dataset.objects.get(pk=choice["dataset"])
+    used = make_recipe(name="used")
+    make_run(dataset, recipe=Recipe.objects.get(pk=choice["recipe"]))
+    make_run(dataset, recipe=used)
+    make_run(make_dataset(), recipe=make_recipe(name="elsewhere"))
+    make_recipe(name="saved-last")
+    assert _suggested(operator, dataset=dataset.pk) == used
+
+
+def test_without_a_run_the_built_in_recipe_else_the_first_is_suggested(operator, choice):
+    make_recipe(name="zoology")
+    assert _suggested(operator).name == "field"
+    make_recipe()
+    newest = make_recipe(teacher={"draws": 2})
+    make_recipe(name="another")
+    assert _suggested(operator) == newest
+    assert _suggested(operator, dataset="nonsense") == newest
+
+
+def test_a_recipe_that_is_asked_for_is_taken(operator, choice):
+    asked = make_recipe(name="asked")
+    make_run(Dataset.objects.get(pk=choice["dataset"]), recipe=Recipe.objects.get(name="field"))
+    assert _suggested(operator, recipe=asked.pk) == asked
