@@ -2,7 +2,8 @@
 
     with progress(total, "Importing") as bar:      # total may be None: then no end is shown
         bar.advance(10)                            # ten more are done
-        bar.update(500, kept=490, refused=10)      # 500 are done; words for the end of the line
+        bar.update(500, kept=490, refused=10)      # 500 are done; "490 kept, 10 refused" behind it
+        bar.update(500, total=1000)                # the end is known now
         bar.log("chapter two")                     # a line of its own, above the bar
 
 Everything goes to stderr: stdout is the command's result. When the block ends, also by an error,
@@ -37,8 +38,8 @@ class Bar(Protocol):
     def advance(self, num: int = 1) -> None:
         """So many more are done."""
 
-    def update(self, done: int, **fields: object) -> None:
-        """So many are done in all; fields (`kept=490`) are shown behind the count."""
+    def update(self, done: int, *, total: int | None = None, **fields: object) -> None:
+        """So many are done in all; fields (`kept=490`) replace those shown behind the count."""
 
     def log(self, message: str) -> None:
         """Write a line of its own."""
@@ -49,16 +50,17 @@ def progress(
     total: int | None,
     label: str,
     *,
+    done: int = 0,
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Bar]:
-    """Show progress for as long as the block runs."""
+    """Show progress for as long as the block runs; `done` were done before it began."""
     stream = stream or sys.stderr
     if stream.isatty():
         with _rich_progress(stream) as shown:
-            yield _MovingBar(shown, total, label)
+            yield _MovingBar(shown, total, label, done)
         return
-    bar = _PlainLines(stream, total, label, clock)
+    bar = _PlainLines(stream, total, label, done, clock)
     try:
         yield bar
     finally:
@@ -66,15 +68,16 @@ def progress(
 
 
 class _MovingBar:
-    def __init__(self, shown: Progress, total: int | None, label: str) -> None:
+    def __init__(self, shown: Progress, total: int | None, label: str, done: int) -> None:
         self._shown = shown
-        self._task = shown.add_task(escape(label), total=total, words="")
+        self._task = shown.add_task(escape(label), total=total, completed=done, words="")
 
     def advance(self, num: int = 1) -> None:
         self._shown.advance(self._task, num)
 
-    def update(self, done: int, **fields: object) -> None:
-        self._shown.update(self._task, completed=done, words=escape(_in_words(fields)))
+    def update(self, done: int, *, total: int | None = None, **fields: object) -> None:
+        words = escape(_in_words(fields))
+        self._shown.update(self._task, completed=done, total=total, words=words)
 
     def log(self, message: str) -> None:
         self._shown.console.print(message, markup=False, highlight=False)
@@ -82,25 +85,31 @@ class _MovingBar:
 
 class _PlainLines:
     def __init__(
-        self, stream: TextIO, total: int | None, label: str, clock: Callable[[], float]
+        self,
+        stream: TextIO,
+        total: int | None,
+        label: str,
+        done: int,
+        clock: Callable[[], float],
     ) -> None:
         self._stream = stream
         self._total = total
         self._label = label
         self._clock = clock
         self._start = self._last = clock()
-        self._done = 0
+        self._done = self._done_before = done
         self._fields: dict[str, object] = {}
-        self._said = ""
+        self._said: object = None
 
     def advance(self, num: int = 1) -> None:
-        self.update(self._done + num)
+        self._done += num
+        self._say_now_and_then()
 
-    def update(self, done: int, **fields: object) -> None:
+    def update(self, done: int, *, total: int | None = None, **fields: object) -> None:
         self._done = done
-        self._fields |= fields
-        if self._clock() - self._last >= SECONDS_BETWEEN_LINES:
-            self._say()
+        self._total = total or self._total
+        self._fields = fields
+        self._say_now_and_then()
 
     def log(self, message: str) -> None:
         self._write(message)
@@ -108,16 +117,26 @@ class _PlainLines:
     def finish(self) -> None:
         self._say()
 
+    def _say_now_and_then(self) -> None:
+        if self._clock() - self._last >= SECONDS_BETWEEN_LINES:
+            self._say()
+
     def _say(self) -> None:
         self._last = self._clock()
+        now = (self._done, self._total, self._fields)
+        if now == self._said:
+            return
+        self._said = now
         of_total = f" of {self._total:,}" if self._total is not None else ""
         words = _in_words(self._fields)
-        line = f"{self._label}: {self._done:,}{of_total}{', ' if words else ''}{words}"
-        if line == self._said:
-            return
-        self._said = line
-        rate = self._done / max(self._last - self._start, 0.001)
-        self._write(f"{line} ({rate:,.0f}/s)")
+        count = f"{self._label}: {self._done:,}{of_total}{self._rate()}"
+        self._write(f"{count}, {words}" if words else count)
+
+    def _rate(self) -> str:
+        """How fast it goes here; nothing where all was done before."""
+        num_done = self._done - self._done_before
+        seconds = max(self._last - self._start, 0.001)
+        return f" ({num_done / seconds:,.0f}/s)" if num_done > 0 else ""
 
     def _write(self, line: str) -> None:
         self._stream.write(line + "\n")
@@ -137,8 +156,8 @@ def _rich_progress(stream: TextIO) -> Progress:
 
 
 def _in_words(fields: dict[str, object]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in fields.items())
+    return ", ".join(_shown(name.replace("_", " "), value) for name, value in fields.items())
 
 
-def _shown(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+def _shown(name: str, value: object) -> str:
+    return f"{value:,} {name}" if isinstance(value, int) else f"{name} {value}"

@@ -21,12 +21,13 @@ from distill.logic.errors import DistillError, InputError
 from distill.logic.plans import PLANS
 from distill.logic.recipe import Recipe as RecipeContent
 from distill.logic.recipe import default_recipe, load_recipe
+from distill.management.columns import say_skipped
 from distill.management.progress import progress
-from distill.models import Dataset, Recipe, Run, SampleDraw
+from distill.models import Dataset, Recipe, Run, SampleDraw, SourceFile
 from distill.queries.cells import count_reasons
 from distill.queries.progress import count_states
 from distill.services.book import Pulse
-from distill.services.ingest import dataset_for_file, import_file
+from distill.services.ingest import dataset_for_file, fill_source_file, open_source_file
 from distill.services.recipes import save_recipe
 from distill.services.runs import continue_run, request_stop
 from distill.services.step import run_step
@@ -126,7 +127,7 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def find_dataset(options: dict[str, Any]) -> Dataset:
+def find_dataset(options: dict[str, Any], say: Callable[[str], object]) -> Dataset:
     """Return the dataset that the command is about; a file is imported first."""
     if options["dataset"]:
         dataset = Dataset.objects.filter(name=options["dataset"]).first()
@@ -134,19 +135,23 @@ def find_dataset(options: dict[str, Any]) -> Dataset:
             known = ", ".join(Dataset.objects.values_list("name", flat=True)[:10])
             raise InputError(f"There is no dataset {options['dataset']!r}; there are: {known}")
         return dataset
-    return import_source(options["src"] or options["default_src"])
+    return import_source(options["src"] or options["default_src"], say)
 
 
-def import_source(path: Path) -> Dataset:
+def import_source(path: Path, say: Callable[[str], object]) -> Dataset:
     """Import a file into the dataset named by its hash; what is there already stays as it is."""
     if not path.exists():
         raise InputError(f"{path} does not exist.")
     dataset = dataset_for_file(path)
+    file = open_source_file(dataset=dataset, path=path, name=path.name)
+    if file.state == SourceFile.State.DONE:
+        say(f"{path.name} was imported before, into {dataset}; it is not read again.")
+        return dataset
+    say_skipped(path, say)
     with progress(None, f"Reading {path.name}") as bar:
-        import_file(
-            dataset=dataset,
+        fill_source_file(
+            source_file=file,
             path=path,
-            name=path.name,
             on_progress=lambda file: bar.update(
                 file.rows_read, kept=file.rows_kept, refused=file.rows_refused
             ),
@@ -165,6 +170,9 @@ def find_recipe(options: dict[str, Any], say: Callable[[str], object]) -> Recipe
         changes["name"] = canonical.name
         if canonical.name != content.teacher.name:
             changes["price"] = None
+        if not options.get("background"):
+            # A key that is missing here leaves no new version of the recipe behind.
+            resolve(canonical.name)
     if options.get("draws"):
         changes["draws"] = options["draws"]
     if changes:
@@ -215,7 +223,12 @@ def work_off(run: Run, *, label: str, faults: str = "none") -> Run:
     Ctrl-C stops it in order: what is in flight is still stored. Raises CommandError where it did not
     come to its end, so that no half of an output gets its final name.
     """
-    with _teacher_of(run, faults) as url, progress(None, label) as bar, _interruptible(run) as stop:
+    done, total = _done_of(count_states(run))
+    with (
+        _teacher_of(run, faults) as url,
+        progress(total or None, label, done=done) as bar,
+        _interruptible(run) as stop,
+    ):
         while True:
             state = run_step(
                 run.id, offline_url=url, on_pulse=lambda pulse: _show(run, bar.update, stop, pulse)
@@ -237,8 +250,7 @@ def work_off(run: Run, *, label: str, faults: str = "none") -> Run:
 def _show(run: Run, update: Callable[..., None], stop: Callable[[], bool], pulse: Pulse) -> None:
     if stop():
         request_stop(run_id=run.id)
-    fields = {"in_flight": pulse["in_flight"], "per_s": pulse["replies_per_s"]} if pulse else {}
-    _show_counts(run, update, **fields)
+    _show_counts(run, update, **({"in_flight": pulse["in_flight"]} if pulse else {}))
 
 
 def _is_active(run: Run) -> bool:
@@ -247,12 +259,14 @@ def _is_active(run: Run) -> bool:
 
 def _show_counts(run: Run, update: Callable[..., None], **fields: object) -> None:
     counts = count_states(run)
-    done = sum(counts.values()) - counts.get(SampleDraw.State.PENDING, 0)
-    update(done, of=sum(counts.values()), **_without_pending(counts), **fields)
+    done, total = _done_of(counts)
+    counts.pop(SampleDraw.State.PENDING, None)
+    update(done, total=total, **fields, **counts)
 
 
-def _without_pending(counts: dict[str, int]) -> dict[str, int]:
-    return {state: count for state, count in counts.items() if state != "pending"}
+def _done_of(counts: dict[str, int]) -> tuple[int, int]:
+    total = sum(counts.values())
+    return total - counts.get(SampleDraw.State.PENDING, 0), total
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,11 +85,20 @@ def test_the_guides_stages_in_file_form(papers: Path, tmp_path: Path) -> None:
     assert newest.content.judges
 
 
-def test_a_second_call_continues_and_buys_nothing(papers: Path, tmp_path: Path) -> None:
+def test_a_second_call_continues_and_buys_nothing(
+    papers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     outputs = tmp_path / "out.parquet"
-    run("collect_teacher", "--src", papers, "--dst", outputs, "--max-samples", 10)
+    arguments = ["--src", str(papers), "--dst", str(outputs), "--max-samples", "10"]
+    call_command("collect_teacher", *arguments)
+    said = capsys.readouterr().err
+    assert re.search(r"Collecting: 10 of 10 \(.*/s\), 10 answered\n", said)
     bought, first = Purchase.objects.count(), pl.read_parquet(outputs)
-    run("collect_teacher", "--src", papers, "--dst", outputs, "--max-samples", 10)
+    call_command("collect_teacher", *arguments)
+    said = capsys.readouterr().err
+    assert "papers.jsonl was imported before" in said
+    assert "Reading" not in said
+    assert "Collecting: 10 of 10, 10 answered" in said
     assert Purchase.objects.count() == bought
     assert Run.objects.count() == 1
     assert first.equals(pl.read_parquet(outputs))
@@ -170,6 +180,12 @@ def test_the_offline_teacher_is_looked_for_where_make_up_starts_it(
 def test_a_command_that_has_no_key_leaves_nothing_for_a_worker_to_start(papers: Path) -> None:
     with pytest.raises(CommandError, match="OPENAI_API_KEY"):
         run("collect_teacher", "--src", papers, "--teacher", "openai:x", "--max-samples", 1)
+    assert not Run.objects.exists()
+    assert not Recipe.objects.exists()
+    keyed = papers.with_name("keyed.yaml")
+    keyed.write_text("name: keyed\nteacher: {name: 'openai:x'}")
+    with pytest.raises(CommandError, match="OPENAI_API_KEY"):
+        run("collect_teacher", "--src", papers, "--recipe", keyed, "--max-samples", 1)
     assert Run.objects.get().state == Run.State.STOPPED
 
 
@@ -190,7 +206,7 @@ def test_launch_pipeline_goes_from_a_file_to_an_export(
         (["sample_gate", "--dataset", "nothing"], "no dataset 'nothing'"),
         (["collect_teacher", "--src", "{papers}", "--recipe", "odd"], "no recipe 'odd'"),
         (
-            ["collect_teacher", "--src", "{papers}", "--teacher", "openai:gpt-4o"],
+            ["collect_teacher", "--src", "{papers}", "--teacher", "http://127.0.0.1:1/v1#x"],
             "--max-samples",
         ),
         (

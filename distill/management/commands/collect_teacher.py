@@ -42,7 +42,7 @@ bought twice: a second call continues the first, and equal requests are answered
     def handle(self, *args: Any, **options: Any) -> None:
         recipe = stage.find_recipe(options, self.stderr.write)
         run = stage.start_or_continue(
-            dataset=stage.find_dataset(options),
+            dataset=stage.find_dataset(options, self.stderr.write),
             recipe=recipe,
             kind=Run.Kind.GENERATE,
             options=options,

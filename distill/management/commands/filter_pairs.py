@@ -33,7 +33,7 @@ In the guide's file form; the output holds what passed, with its flags:
     def handle(self, *args: Any, **options: Any) -> None:
         recipe = stage.find_recipe(options, self.stderr.write)
         run = stage.start_or_continue(
-            dataset=stage.find_dataset(options),
+            dataset=stage.find_dataset(options, self.stderr.write),
             recipe=recipe,
             kind=Run.Kind.FILTER,
             options=options,

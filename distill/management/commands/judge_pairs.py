@@ -33,7 +33,7 @@ later, at no further cost.
     def handle(self, *args: Any, **options: Any) -> None:
         recipe = stage.find_recipe(options, self.stderr.write)
         run = stage.start_or_continue(
-            dataset=stage.find_dataset(options),
+            dataset=stage.find_dataset(options, self.stderr.write),
             recipe=recipe,
             kind=Run.Kind.JUDGE,
             options=options,

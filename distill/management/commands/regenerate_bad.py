@@ -38,7 +38,7 @@ reproducibility. New attempts go through the same rules, judges and gate; their 
 
     def handle(self, *args: Any, **options: Any) -> None:
         recipe = stage.find_recipe(options, self.stderr.write)
-        dataset = stage.find_dataset(options)
+        dataset = stage.find_dataset(options, self.stderr.write)
         kinds = [Run.Kind.REGENERATE]
         if not options["dataset"]:
             # A file says that its answers were rejected; the gate says again why.

@@ -39,7 +39,10 @@ thresholds. Scores that are in the ledger are not bought again, so other thresho
     def handle(self, *args: Any, **options: Any) -> None:
         recipe = stage.find_recipe(options, self.stderr.write)
         run = stage.start_or_continue(
-            dataset=stage.find_dataset(options), recipe=recipe, kind=Run.Kind.GATE, options=options
+            dataset=stage.find_dataset(options, self.stderr.write),
+            recipe=recipe,
+            kind=Run.Kind.GATE,
+            options=options,
         )
         run = stage.work_off(run, label="Gating", faults=options["misbehave"])
         counts = count_states(run)

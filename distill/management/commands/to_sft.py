@@ -43,7 +43,7 @@ Splits go by source document. Beside x.jsonl stand x.parquet, both for each spli
         stage.add_recipe(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        dataset = stage.find_dataset(options)
+        dataset = stage.find_dataset(options, self.stderr.write)
         dst: Path | None = options["dst"]
         if not options["dataset"]:
             default = stage.data_path("sft_datasets", "sft_scientific_v1.jsonl")

@@ -51,7 +51,7 @@ continues it. With --background a worker of `make up` takes it and the site show
     def handle(self, *args: Any, **options: Any) -> None:
         recipe = stage.find_recipe(options, self.stderr.write)
         run = stage.start_or_continue(
-            dataset=stage.find_dataset(options),
+            dataset=stage.find_dataset(options, self.stderr.write),
             recipe=recipe,
             kind=Run.Kind.PIPELINE,
             options=options,
