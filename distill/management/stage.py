@@ -14,7 +14,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from distill.logic.errors import DistillError, InputError
@@ -22,6 +21,8 @@ from distill.logic.plans import PLANS
 from distill.logic.recipe import Recipe as RecipeContent
 from distill.logic.recipe import default_recipe, load_recipe
 from distill.management.columns import say_skipped
+from distill.management.help import HelpFormatter
+from distill.management.paths import shown
 from distill.management.progress import progress
 from distill.models import Dataset, Recipe, Run, SampleDraw, SourceFile
 from distill.queries.cells import count_reasons
@@ -36,7 +37,6 @@ from distill.teachers.offline.misbehave import parse_faults
 from distill.teachers.registry import canonical_name, is_offline, resolve
 
 NANO = 1_000_000_000
-TREE = Path("processed") / "distillation"
 FOLLOW_SECONDS = 1.0
 
 
@@ -52,16 +52,7 @@ class StageCommand(BaseCommand):
             raise CommandError(str(error)) from error
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        from argparse import RawDescriptionHelpFormatter
-
-        return super().create_parser(
-            prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs
-        )
-
-
-def data_path(*parts: str) -> Path:
-    """A path in the guide's tree below the data folder."""
-    return Path(settings.DATA_DIR).joinpath(TREE, *parts)
+        return super().create_parser(prog_name, subcommand, formatter_class=HelpFormatter, **kwargs)
 
 
 def add_source(parser: CommandParser, *, default: Path) -> None:
@@ -101,12 +92,6 @@ def add_misbehaviour(parser: CommandParser) -> None:
     )
 
 
-def destination(options: dict[str, Any], default: Path) -> Path | None:
-    """Where the command writes: --dst, in file form the guide's path, else nowhere."""
-    dst: Path | None = options["dst"]
-    return dst or (None if options["dataset"] else default)
-
-
 def in_words(counts: dict[str, int]) -> str:
     """Counts as a person reads them: "12 passed, 3 rejected"."""
     return ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "nothing to do"
@@ -117,14 +102,6 @@ def say_reasons(run: Run, say: Callable[[str], object]) -> None:
     decided = SampleDraw.objects.filter(run=run, verdict__passed=False)
     for reason, count in count_reasons(decided):
         say(f"  {count:>8,}  {reason.label}")
-
-
-def shown(path: Path) -> str:
-    """A path as a person would type it."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 def find_dataset(options: dict[str, Any], say: Callable[[str], object]) -> Dataset:

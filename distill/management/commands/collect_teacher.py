@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
 from distill.management import stage
+from distill.management.destination import add_destination, destination
+from distill.management.paths import data_path
 from distill.models import Run
 from distill.queries.progress import count_states
 from distill.services.tables import write_outputs
@@ -29,10 +30,12 @@ bought twice: a second call continues the first, and equal requests are answered
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        stage.add_source(
-            parser, default=stage.data_path("teacher_inputs", "teacher_inputs_v1.parquet")
+        stage.add_source(parser, default=data_path("teacher_inputs", "teacher_inputs_v1.parquet"))
+        add_destination(
+            parser,
+            "write the outputs here",
+            default=data_path("teacher_outputs", "teacher_outputs_v1.parquet"),
         )
-        parser.add_argument("--dst", type=Path, metavar="FILE", help="write the outputs here")
         parser.add_argument("--teacher", metavar="PROVIDER:MODEL", help="instead of the recipe's")
         parser.add_argument("--draws", type=int, metavar="N", help="answers wanted of each sample")
         stage.add_recipe(parser)
@@ -40,6 +43,7 @@ bought twice: a second call continues the first, and equal requests are answered
         stage.add_misbehaviour(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        dst = destination(options)
         recipe = stage.find_recipe(options, self.stderr.write)
         run = stage.start_or_continue(
             dataset=stage.find_dataset(options, self.stderr.write),
@@ -51,9 +55,6 @@ bought twice: a second call continues the first, and equal requests are answered
         counts = count_states(run)
         if not counts.get("answered"):
             raise CommandError(f"Nothing was answered: {stage.in_words(counts)}.")
-        dst = stage.destination(
-            options, stage.data_path("teacher_outputs", "teacher_outputs_v1.parquet")
-        )
         if dst:
             self.stdout.write(f"{write_outputs(run=run, dst=dst)} completions in {dst}")
         self.stdout.write(f"{run}: {stage.in_words(counts)}.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
 from distill.management import stage
+from distill.management.destination import add_destination, destination
+from distill.management.paths import data_path
 from distill.models import Run, SampleDraw
 from distill.queries.progress import count_states
 from distill.services.tables import write_outputs
@@ -24,13 +25,18 @@ later, at no further cost.
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        stage.add_source(parser, default=stage.data_path("filtered", "teacher_filtered_v1.parquet"))
-        parser.add_argument("--dst", type=Path, metavar="FILE", help="write scored ones here")
+        stage.add_source(parser, default=data_path("filtered", "teacher_filtered_v1.parquet"))
+        add_destination(
+            parser,
+            "write scored ones here",
+            default=data_path("filtered", "teacher_judged_v1.parquet"),
+        )
         stage.add_recipe(parser)
         stage.add_limits(parser)
         stage.add_misbehaviour(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        dst = destination(options)
         recipe = stage.find_recipe(options, self.stderr.write)
         run = stage.start_or_continue(
             dataset=stage.find_dataset(options, self.stderr.write),
@@ -42,7 +48,6 @@ later, at no further cost.
         counts = count_states(run)
         if not counts:
             raise CommandError("There are no completions to judge: collect some first.")
-        dst = stage.destination(options, stage.data_path("filtered", "teacher_judged_v1.parquet"))
         if dst:
             judged = [SampleDraw.State.FILTERED]
             num_rows = write_outputs(run=run, dst=dst, states=judged, flags=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from distill.logic.errors import InputError
+from distill.management.help import HelpFormatter
 from distill.teachers.offline.misbehave import PRESETS, Fault, parse_faults, parse_latency
 from distill.teachers.offline.models import OFFLINE_MODELS
 from distill.teachers.offline.process import base_url
@@ -45,9 +45,7 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(
-            prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs
-        )
+        return super().create_parser(prog_name, subcommand, formatter_class=HelpFormatter, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

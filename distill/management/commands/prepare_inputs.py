@@ -16,6 +16,8 @@ from distill.management.columns import (
     say_refused,
     say_skipped,
 )
+from distill.management.destination import check_writable
+from distill.management.paths import data_path, shown
 from distill.management.progress import progress
 from distill.services.ingest import prepare_inputs
 
@@ -37,14 +39,14 @@ The same source gives the same bytes: generated_at is the time of the source fil
     requires_migrations_checks = False
 
     def add_arguments(self, parser: CommandParser) -> None:
-        default = stage.data_path("teacher_inputs", "teacher_inputs_v1.parquet")
+        default = data_path("teacher_inputs", "teacher_inputs_v1.parquet")
         parser.add_argument("--src", type=Path, required=True, metavar="FILE", help="the papers")
         parser.add_argument(
             "--dst",
             type=Path,
             default=default,
             metavar="FILE",
-            help=f"write the table here (default: {stage.shown(default)})",
+            help=f"write the table here (default: {shown(default)})",
         )
         parser.add_argument(
             "--templates",
@@ -57,6 +59,7 @@ The same source gives the same bytes: generated_at is the time of the source fil
 
     def handle(self, *args: Any, **options: Any) -> None:
         src, dst = options["src"], options["dst"]
+        check_writable(dst)
         mapping = mapping_from(options, src)
         say_mapping(mapping, self.stdout.write)
         say_skipped(src, self.stderr.write)
@@ -69,7 +72,7 @@ The same source gives the same bytes: generated_at is the time of the source fil
                 on_progress=lambda done: bar.update(done.num_read, refused=done.num_refused),
             )
         self.stdout.write(
-            f"{prepared.num_written:,} rows in {stage.shown(dst)} from {prepared.num_read:,}: "
+            f"{prepared.num_written:,} rows in {shown(dst)} from {prepared.num_read:,}: "
             f"{prepared.num_duplicate:,} duplicate, {prepared.num_refused:,} refused."
         )
         say_refused(src.name, prepared.first_refused, self.stderr.write)

@@ -8,6 +8,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from distill.management import stage
+from distill.management.destination import add_destination, destination
+from distill.management.paths import data_path
 from distill.models import Run
 from distill.queries.progress import count_states
 from distill.services.tables import write_outputs
@@ -29,14 +31,19 @@ reproducibility. New attempts go through the same rules, judges and gate; their 
         source.add_argument(
             "--rejected", type=Path, dest="src", metavar="FILE", help="work on this file"
         )
-        parser.set_defaults(default_src=stage.data_path("filtered", "rejections.parquet"))
-        parser.add_argument("--dst", type=Path, metavar="FILE", help="write the new attempts here")
+        parser.set_defaults(default_src=data_path("filtered", "rejections.parquet"))
+        add_destination(
+            parser,
+            "write the new attempts here",
+            default=data_path("filtered", "teacher_regenerated_v1.parquet"),
+        )
         parser.add_argument("--teacher", metavar="PROVIDER:MODEL", help="instead of the recipe's")
         stage.add_recipe(parser)
         stage.add_limits(parser)
         stage.add_misbehaviour(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        dst = destination(options)
         recipe = stage.find_recipe(options, self.stderr.write)
         dataset = stage.find_dataset(options, self.stderr.write)
         kinds = [Run.Kind.REGENERATE]
@@ -55,9 +62,6 @@ reproducibility. New attempts go through the same rules, judges and gate; their 
                 f"There is nothing rejected to regenerate: {recipe} allows {most} attempts of each "
                 "sample, the first included (regeneration.max_attempts)."
             )
-        dst = stage.destination(
-            options, stage.data_path("filtered", "teacher_regenerated_v1.parquet")
-        )
         if dst:
             num_rows = write_outputs(run=run, dst=dst, flags=True)
             self.stdout.write(f"{num_rows} new attempts in {dst}")

@@ -8,6 +8,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from distill.management import stage
+from distill.management.destination import add_destination, check_writable, destination
+from distill.management.paths import data_path
 from distill.models import Run, SampleDraw
 from distill.queries.progress import count_states
 from distill.services.tables import write_outputs, write_rejections
@@ -25,18 +27,25 @@ thresholds. Scores that are in the ledger are not bought again, so other thresho
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        stage.add_source(
-            parser, default=stage.data_path("teacher_outputs", "teacher_outputs_v1.parquet")
+        stage.add_source(parser, default=data_path("teacher_outputs", "teacher_outputs_v1.parquet"))
+        add_destination(
+            parser, "write what passed here", default=data_path("filtered", "filtered_v1.parquet")
         )
-        parser.add_argument("--dst", type=Path, metavar="FILE", help="write what passed here")
         parser.add_argument(
-            "--rejections", type=Path, metavar="FILE", help="write the rest, with reasons, here"
+            "--rejections",
+            type=Path,
+            metavar="FILE",
+            help="write the rest, with reasons, here (default: rejections.parquet beside --dst)",
         )
         stage.add_recipe(parser)
         stage.add_limits(parser)
         stage.add_misbehaviour(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        dst = destination(options)
+        rejections = options["rejections"] or (dst and dst.with_name("rejections.parquet"))
+        if rejections:
+            check_writable(rejections)
         recipe = stage.find_recipe(options, self.stderr.write)
         run = stage.start_or_continue(
             dataset=stage.find_dataset(options, self.stderr.write),
@@ -48,12 +57,11 @@ thresholds. Scores that are in the ledger are not bought again, so other thresho
         counts = count_states(run)
         if not counts:
             raise CommandError("There are no completions to decide: collect some first.")
-        dst = stage.destination(options, stage.data_path("filtered", "filtered_v1.parquet"))
         if dst:
-            rejections = options["rejections"] or dst.with_name("rejections.parquet")
             passed = [SampleDraw.State.PASSED]
             num_rows = write_outputs(run=run, dst=dst, states=passed, flags=True)
             self.stdout.write(f"{num_rows} passed, in {dst}")
+        if rejections:
             num_rows = write_rejections(run=run, dst=rejections)
             self.stdout.write(f"{num_rows} rejected or failed, in {rejections}")
         self.stdout.write(f"{run}: {stage.in_words(counts)}.")

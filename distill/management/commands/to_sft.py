@@ -10,6 +10,8 @@ from django.core.management.base import CommandParser
 
 from distill.logic.recipe import Recipe as RecipeContent
 from distill.management import stage
+from distill.management.destination import add_destination, destination
+from distill.management.paths import data_path, shown
 from distill.models import Dataset, Export, Run
 from distill.services.export import export_dataset
 from distill.services.recipes import save_recipe
@@ -32,8 +34,13 @@ Splits go by source document. Beside x.jsonl stand x.parquet, both for each spli
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        stage.add_source(parser, default=stage.data_path("filtered", "filtered_v1.parquet"))
-        parser.add_argument("--dst", type=Path, metavar="FILE", help="the JSONL file to write")
+        stage.add_source(parser, default=data_path("filtered", "filtered_v1.parquet"))
+        add_destination(
+            parser,
+            "the JSONL file to write",
+            default=data_path("sft_datasets", "sft_scientific_v1.jsonl"),
+            by_dataset="a numbered export",
+        )
         parser.add_argument(
             "--policy",
             choices=Export.Policy.values,
@@ -43,17 +50,16 @@ Splits go by source document. Beside x.jsonl stand x.parquet, both for each spli
         stage.add_recipe(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        dst = destination(options)
         dataset = stage.find_dataset(options, self.stderr.write)
-        dst: Path | None = options["dst"]
-        if not options["dataset"]:
-            default = stage.data_path("sft_datasets", "sft_scientific_v1.jsonl")
-            self._write(self._check(dataset, options), Export.Policy.GATE, dst or default)
+        if dst and not options["dataset"]:
+            self._write(self._check(dataset, options), Export.Policy.GATE, dst)
         elif dst:
             self._write(dataset, options["policy"], dst)
         else:
             export = export_dataset(dataset=dataset, policy=options["policy"])
             folder = Path(settings.DATA_DIR, export.folder)
-            self.stdout.write(f"{export} in {stage.shown(folder)}")
+            self.stdout.write(f"{export} in {shown(folder)}")
 
     def _check(self, dataset: Dataset, options: dict[str, Any]) -> Run:
         """Run the rules over the file's rows; judges were asked before, or were not wanted."""

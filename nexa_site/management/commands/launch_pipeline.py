@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from distill import tasks
 from distill.management import stage
+from distill.management.paths import data_path, shown
 from distill.models import Run
 from distill.queries.progress import count_states
 from distill.services.export import export_dataset
@@ -33,9 +34,7 @@ continues it. With --background a worker of `make up` takes it and the site show
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        stage.add_source(
-            parser, default=stage.data_path("teacher_inputs", "teacher_inputs_v1.parquet")
-        )
+        stage.add_source(parser, default=data_path("teacher_inputs", "teacher_inputs_v1.parquet"))
         parser.add_argument("--teacher", metavar="PROVIDER:MODEL", help="instead of the recipe's")
         parser.add_argument("--draws", type=int, metavar="N", help="answers wanted of each sample")
         parser.add_argument(
@@ -75,4 +74,4 @@ continues it. With --background a worker of `make up` takes it and the site show
             return
         export = export_dataset(dataset=run.dataset, policy=policy)
         folder = Path(settings.DATA_DIR, export.folder)
-        self.stdout.write(f"Exported {export} to {stage.shown(folder)}")
+        self.stdout.write(f"Exported {export} to {shown(folder)}")
