@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from distill.management import stage
 from distill.management.destination import add_destination, destination
-from distill.management.paths import data_path
+from distill.management.paths import data_path, shown
 from distill.models import Run
 from distill.queries.progress import count_states
 from distill.services.tables import write_outputs
@@ -28,10 +28,15 @@ reproducibility. New attempts go through the same rules, judges and gate; their 
     def add_arguments(self, parser: CommandParser) -> None:
         source = parser.add_mutually_exclusive_group()
         source.add_argument("--dataset", metavar="NAME", help="work on this dataset")
+        default = data_path("filtered", "rejections.parquet")
         source.add_argument(
-            "--rejected", type=Path, dest="src", metavar="FILE", help="work on this file"
+            "--rejected",
+            type=Path,
+            dest="src",
+            metavar="FILE",
+            help=f"work on this file (default: {shown(default)})",
         )
-        parser.set_defaults(default_src=data_path("filtered", "rejections.parquet"))
+        parser.set_defaults(default_src=default)
         add_destination(
             parser,
             "write the new attempts here",
