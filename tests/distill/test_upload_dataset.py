@@ -12,6 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from distill import tasks
+from distill.logic.samples import text_key
 from distill.models import Dataset, Sample, SourceFile
 from distill.services.ingest.uploads import KEPT_SECONDS, save_upload, upload_path
 from tests.builders import make_dataset, make_user
@@ -206,3 +207,11 @@ def test_a_file_that_was_sent_and_forgotten_goes_after_a_day(data_dir):
     save_upload(chunks=[b"y"], name="y.csv")
     assert not upload_path(forgotten).exists()
     assert upload_path(fresh).exists()
+
+
+def test_the_preview_shows_no_hash_as_title_or_source(operator):
+    content = json.dumps({"abstract": "Kelp forests shade the sea floor. " * 5}).encode()
+    page = operator.get(send(operator, content).url).text
+    assert "<h3>Untitled: Kelp forests shade" in page
+    assert text_key("Kelp forests shade the sea floor. " * 5) not in page
+    assert "Source " not in page.split('<div class="grid">')[1].split("</article>")[0]
