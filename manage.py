@@ -22,7 +22,8 @@ def main() -> None:
     """Run the command named on the command line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nexa_site.settings")
     from django.core.management import execute_from_command_line
-    from django.db import OperationalError
+    from django.db import OperationalError, ProgrammingError
+    from psycopg.errors import UndefinedColumn, UndefinedTable
 
     try:
         env = read_env()
@@ -38,6 +39,15 @@ def main() -> None:
             raise
         # No server, no space, no memory: nothing that a traceback would explain.
         sys.exit(f"The database could not do it: {' '.join(str(error).split())}")
+    except ProgrammingError as error:
+        if "--traceback" in sys.argv or not isinstance(
+            error.__cause__, (UndefinedColumn, UndefinedTable)
+        ):
+            raise
+        sys.exit(
+            "The database's tables are missing, or older than this program: "
+            "run `make up`, or `manage.py migrate`."
+        )
 
 
 if __name__ == "__main__":

@@ -32,6 +32,10 @@ def test_a_command_has_its_database_and_leaves_no_server(tmp_path) -> None:
     done = _manage(tmp_path, "showmigrations", "distill")
     assert done.returncode == 0, done.stderr
     assert "[ ] 0001_initial" in done.stdout
+    asked_too_early = _manage(tmp_path, "status", "--json")
+    assert asked_too_early.returncode == 1
+    assert "`make up`, or `manage.py migrate`" in asked_too_early.stderr
+    assert "Traceback" not in asked_too_early.stderr
     deadline = time.monotonic() + 10
     while postgres.server_pid(tmp_path / "postgres"):
         assert time.monotonic() < deadline
