@@ -7,7 +7,9 @@ import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
+import orjson
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
@@ -16,7 +18,8 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect
 
-from distill.models import Decision, Label
+from distill.models import Decision, Export, Label
+from distill.services.export import export_dataset
 from review.models import Queue, Slot
 from tests.builders import PASSWORD, make_queue, make_user
 
@@ -148,6 +151,16 @@ def test_a_whole_session_by_keyboard(live_server, page: Page, anna: User):
     assert reasons == [["not_falsifiable"], ["other"], ["not_grounded"], ["vague_method"]]
     assert Label.objects.filter(outcome="accepted").count() == 6
     assert all(decision.active_ms is not None for decision in Decision.objects.exclude(kind="undo"))
+    accepted = Label.objects.filter(outcome="accepted").values_list("completion__key", flat=True)
+    assert sorted(exported_keys()) == sorted(accepted)
+
+
+def exported_keys() -> list[str]:
+    """The completions that an export of what people accepted holds, read from its files."""
+    export = export_dataset(dataset=Queue.objects.get().dataset, policy=Export.Policy.REVIEWED)
+    files = Path(settings.DATA_DIR, export.folder).glob("*.jsonl")
+    lines = [line for file in files for line in file.read_bytes().splitlines()]
+    return [orjson.loads(line)["completion_id"] for line in lines]
 
 
 def test_only_mapped_keys_send_a_request(open_queue):
