@@ -10,17 +10,56 @@ from distill.models import Completion, Dataset, Decision
 
 
 class Queue(models.Model):
-    """Completions of one dataset that people shall decide; one per dataset for now."""
+    """Completions of one dataset that people shall decide: those that its filter takes.
 
-    dataset = models.OneToOneField(Dataset, models.CASCADE, related_name="queue")
+    `filter` is a validated `logic.queue_filter.QueueFilter`. Each dataset has one queue that is
+    made by itself (`is_default`) and takes what passed the gate; leads make further ones. Reviews
+    wanted and filter cannot change once a decision is there; new guidelines are a new version.
+    """
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="queues")
+    name = models.CharField(max_length=100)
+    is_default = models.BooleanField(default=False)
+    is_closed = models.BooleanField(default=False, help_text="No further cards are given out.")
+    filter = models.JSONField(default=dict)
     required_reviews = models.PositiveSmallIntegerField(default=1)
+    guidelines = models.TextField(blank=True, help_text="Empty: the shipped ones.")
+    guidelines_version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "name"], name="queue_name_once"),
+            models.UniqueConstraint(
+                fields=["dataset"], condition=Q(is_default=True), name="queue_default_once"
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"queue of {self.dataset}"
+        return self.name
+
+
+class GuidelineReading(models.Model):
+    """That a person has read a version of a queue's guidelines, which opens its cards."""
+
+    queue = models.ForeignKey(Queue, models.CASCADE, related_name="readings")
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    version = models.PositiveIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["queue", "reviewer", "version"], name="guideline_reading_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"guidelines v{self.version} of queue {self.queue_id}"
 
 
 class Slot(models.Model):
@@ -51,7 +90,7 @@ class Slot(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["completion", "number"], name="slot_once"),
+            models.UniqueConstraint(fields=["queue", "completion", "number"], name="slot_once"),
             models.UniqueConstraint(
                 fields=["completion", "reviewer"],
                 condition=Q(reviewer__isnull=False),

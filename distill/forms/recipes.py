@@ -6,9 +6,9 @@ from typing import Any
 
 from django import forms
 
+from distill.logic.document_yaml import MAX_CHARS
 from distill.logic.errors import InputError
 from distill.logic.recipe import Recipe, load_recipe
-from distill.logic.recipe_yaml import MAX_CHARS
 
 
 class RecipeForm(forms.Form):

@@ -10,6 +10,7 @@ class Plan:
     """`asks`: starts from samples, else from completions that are there. The rest are stages.
 
     `decides` says that SampleGate gives a verdict; without it a run ends where its last stage did.
+    `competes` says that its completions stand for their sample × draw: one attempt of it is open.
     """
 
     asks: bool = False
@@ -17,6 +18,7 @@ class Plan:
     judges: bool = True
     decides: bool = True
     regenerates: bool = False
+    competes: bool = True
 
 
 PLANS = {
@@ -26,4 +28,5 @@ PLANS = {
     "judge": Plan(decides=False),
     "gate": Plan(),
     "regenerate": Plan(regenerates=True),
+    "evaluate": Plan(competes=False),
 }

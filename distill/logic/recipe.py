@@ -7,21 +7,18 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from distill.logic.documents import UNKNOWN_KEY, Document, between
+from distill.logic.document_yaml import load_document, write_yaml
+from distill.logic.documents import Document, between
 from distill.logic.errors import InputError
 from distill.logic.gate import GateConfig
 from distill.logic.prices import FREE, TokenPrice
-from distill.logic.recipe_yaml import Places, read_yaml, write_yaml
 from distill.logic.regeneration import RegenerationConfig
 from distill.logic.retry import RetryPolicy
 from distill.logic.rubric import Rubric
 from distill.logic.rules.base import RulesConfig
 from distill.logic.templates import SHIPPED, Template
-
-_MAX_ERRORS = 10
 
 
 def _check_teacher_name(name: str) -> str:
@@ -147,11 +144,7 @@ def default_recipe() -> Recipe:
 
 def load_recipe(text: str) -> Recipe:
     """The recipe that a YAML document describes. InputError names line, field and remedy."""
-    content, places = read_yaml(text)
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        raise InputError(_explain(error, places)) from error
+    return load_document(Recipe, text, what="recipe")
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -163,24 +156,3 @@ def recipe_hash(recipe: Recipe) -> str:
     """SHA-256 (hex) over the whole recipe as JSON with sorted keys: equal recipes, equal hash."""
     content = orjson.dumps(recipe.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(content).hexdigest()
-
-
-def _explain(error: ValidationError, places: Places) -> str:
-    faults = error.errors(include_url=False)
-    lines = [line for fault in faults for line in _explain_one(fault, places)]
-    if len(lines) > _MAX_ERRORS:
-        lines[_MAX_ERRORS:] = [f"and {len(lines) - _MAX_ERRORS} more"]
-    return "The recipe cannot be used:\n" + "\n".join(f"- {line}" for line in lines)
-
-
-def _explain_one(fault: ErrorDetails, places: Places) -> list[str]:
-    place = fault["loc"]
-    field = ".".join(map(str, place))
-    if fault["type"] == UNKNOWN_KEY:
-        told = [((*place, key), hint) for key, hint in fault["ctx"]["by_key"]]
-    else:
-        told = [(place, fault["msg"].removeprefix("Value error, "))]
-    return [
-        f"line {places.line_of(where)}{field and f', {field}'}: {message}"
-        for where, message in told
-    ]

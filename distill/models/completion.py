@@ -24,6 +24,7 @@ class Completion(models.Model):
     class Origin(models.TextChoices):
         GENERATED = "generated"
         IMPORTED = "imported"
+        EVALUATED = "evaluated", "Answer of a student or base"
 
     sample = models.ForeignKey(Sample, models.CASCADE, related_name="completions")
     recipe = models.ForeignKey(Recipe, models.PROTECT, null=True, related_name="+")
@@ -65,7 +66,9 @@ class Completion(models.Model):
 class CompletionState(models.Model):
     """Where a completion stands: the narrow row that moves, by conditional updates only.
 
-    `is_open` is false once a later attempt has taken its place.
+    `is_open` is false once a later attempt has taken its place. `dataset` is the one for which the
+    completion is a candidate: none for the answers of students and bases, which are scored, and
+    never reviewed for it or exported.
     """
 
     class State(models.TextChoices):
@@ -77,7 +80,7 @@ class CompletionState(models.Model):
     completion = models.OneToOneField(
         Completion, models.CASCADE, primary_key=True, related_name="state_row"
     )
-    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, null=True, related_name="+")
     state = models.CharField(max_length=10, choices=State, default=State.NEW)
     is_open = models.BooleanField(default=True)
     verdict = models.ForeignKey("Verdict", models.SET_NULL, null=True, related_name="+")

@@ -31,6 +31,12 @@ class Decision(models.Model):
     undoes = models.OneToOneField("self", models.CASCADE, null=True, related_name="undone_by")
     client_id = models.UUIDField(default=uuid.uuid4, unique=True)
     judge_seen = models.BooleanField(default=False)
+    required_reviews = models.PositiveSmallIntegerField(
+        default=1, help_text="How many reviews its queue wanted of the completion."
+    )
+    is_legacy = models.BooleanField(
+        default=False, help_text="Imported, made elsewhere with the judge in sight."
+    )
     active_ms = models.PositiveIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -15,6 +15,7 @@ class Export(models.Model):
     class Policy(models.TextChoices):
         GATE = "gate", "Passed the gate"
         REVIEWED = "reviewed", "Accepted by people"
+        GOLD = "gold", "Agreed or adjudicated by people"
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="exports")
     version = models.PositiveIntegerField()

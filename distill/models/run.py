@@ -51,6 +51,7 @@ class Run(models.Model):
         JUDGE = "judge", "Judge"
         GATE = "gate", "Gate"
         REGENERATE = "regenerate", "Regenerate"
+        EVALUATE = "evaluate", "Score a student"
 
     class State(models.TextChoices):
         QUEUED = "queued"
@@ -59,6 +60,11 @@ class Run(models.Model):
         STOPPED = "stopped"
         DONE = "done"
         FAILED = "failed"
+
+    class RejectedBy(models.TextChoices):
+        ANYBODY = "anybody", "The gate or people"
+        GATE = "gate", "The gate"
+        PEOPLE = "people", "People"
 
     ACTIVE = (State.QUEUED, State.RUNNING, State.STOPPING)
 
@@ -69,6 +75,12 @@ class Run(models.Model):
     message = models.TextField(blank=True, help_text="Why it stopped or failed.")
     sample_limit = models.PositiveIntegerField(
         null=True, blank=True, help_text="At most so many samples; empty means all."
+    )
+    rejected_by = models.CharField(
+        max_length=10,
+        choices=RejectedBy,
+        default=RejectedBy.ANYBODY,
+        help_text="Whose rejections a regeneration takes up.",
     )
     budget_nano = models.BigIntegerField(
         null=True, blank=True, help_text="Upper limit of spending in 1e-9 USD; empty means none."

@@ -221,7 +221,7 @@ def _parse_evidence(job: Job, completion: Completion) -> tuple[Evidence, ...]:
 def _examine(job: Job, works: Sequence[Work]) -> list[Order]:
     """Run the rules over fresh completions; ask the judges for those that passed them."""
     if not job.plan.filters:
-        return _rest(works, SampleDraw.State.ANSWERED)
+        return _rest(job, works, SampleDraw.State.ANSWERED)
     found = apply_rules([text_of(job, work) for work in works], job.recipe.rules)
     passed: list[Work] = []
     failed: list[Work] = []
@@ -231,7 +231,7 @@ def _examine(job: Job, works: Sequence[Work]) -> list[Order]:
     _mark_filtered(passed)
     orders = _conclude(job, failed, judged=False)
     if not job.plan.judges:
-        return orders + _rest(passed, SampleDraw.State.FILTERED)
+        return orders + _rest(job, passed, SampleDraw.State.FILTERED)
     if not job.recipe.judges:
         return orders + _weigh(job, passed)
     return orders + [
@@ -242,7 +242,7 @@ def _examine(job: Job, works: Sequence[Work]) -> list[Order]:
 def _weigh(job: Job, works: Sequence[Work]) -> list[Order]:
     """Decide completions that all judges have answered for."""
     if not job.plan.decides:
-        return _rest(works, SampleDraw.State.FILTERED)
+        return _rest(job, works, SampleDraw.State.FILTERED)
     return _conclude(job, works, judged=bool(job.recipe.judges))
 
 
@@ -266,7 +266,7 @@ def _conclude(job: Job, works: Sequence[Work], *, judged: bool) -> list[Order]:
             work.row.state = state
             resting.append(work)
     _store_rest(resting)
-    _open_only(resting)
+    _open_only(job, resting)
     return orders
 
 
@@ -330,14 +330,14 @@ def _mark_decided(verdicts: Iterable[Verdict]) -> None:
         cursor.execute(_FOLLOW_VERDICTS, [[verdict.id for verdict in verdicts]])
 
 
-def _rest(works: Sequence[Work], state: SampleDraw.State) -> list[Order]:
+def _rest(job: Job, works: Sequence[Work], state: SampleDraw.State) -> list[Order]:
     """Leave works undecided; those that a later attempt has replaced do not take its place."""
     for work in works:
         work.row.state = state
     _store_rest(works)
     children = Completion.objects.filter(parent__in=[work.answer for work in works])
     replaced = set(children.values_list("parent_id", flat=True))
-    _open_only([work for work in works if work.answer.id not in replaced])
+    _open_only(job, [work for work in works if work.answer.id not in replaced])
     return []
 
 
@@ -350,8 +350,10 @@ def _store_rest(works: Sequence[Work]) -> None:
     )
 
 
-def _open_only(works: Sequence[Work]) -> None:
+def _open_only(job: Job, works: Sequence[Work]) -> None:
     """Leave one attempt of each sample × draw open: the one that came to rest (invariant 5)."""
+    if not job.plan.competes:
+        return
     resting = [work.completion for work in works]
     for draw in {work.row.draw for work in works}:
         CompletionState.objects.filter(

@@ -34,7 +34,9 @@ def fill_queue(*, dataset_id: int) -> int:
     taken back. Call it as often as you like: what is there already stays as it is.
     """
     with transaction.atomic():
-        queue, _ = Queue.objects.get_or_create(dataset_id=dataset_id)
+        queue, _ = Queue.objects.get_or_create(
+            dataset_id=dataset_id, is_default=True, defaults={"name": "Passed the gate"}
+        )
         _close_superseded(queue)
         return _open_again(queue) + _open_missing(queue)
 

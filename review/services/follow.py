@@ -28,7 +28,11 @@ def open_missing_queues() -> int:
     passed = CompletionState.objects.filter(
         dataset=OuterRef("pk"), state=CompletionState.State.PASSED, is_open=True
     )
-    missing = Dataset.objects.filter(Exists(passed), queue=None).exclude(_ONE_STAGES_TABLE)
+    missing = (
+        Dataset.objects.filter(Exists(passed))
+        .exclude(queues__is_default=True)
+        .exclude(_ONE_STAGES_TABLE)
+    )
     return sum(fill_queue(dataset_id=pk) for pk in missing.values_list("pk", flat=True))
 
 

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from distill.logic.documents import UNKNOWN_KEY, Document
 from distill.logic.errors import InputError
 
 MAX_CHARS = 200_000
+_MAX_ERRORS = 10
+
+D = TypeVar("D", bound=Document)
 
 
 class _Loader(yaml.SafeLoader):
@@ -127,6 +133,18 @@ def read_yaml(text: str) -> tuple[dict[str, Any], Places]:
     return content, Places(root)
 
 
+def load_document(kind: type[D], text: str, *, what: str) -> D:
+    """The document that the YAML describes. InputError names line, field and remedy.
+
+    `what` is the document's name in the error, such as "recipe".
+    """
+    content, places = read_yaml(text)
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise InputError(_explain_faults(error, places, what)) from error
+
+
 def write_yaml(content: dict[str, Any]) -> str:
     """The mapping as YAML: keys in the given order, long texts as blocks, real letters."""
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
@@ -140,3 +158,24 @@ def _explain(error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
     return f"The document is not valid YAML: {where}: {error.problem or error.context}"
+
+
+def _explain_faults(error: ValidationError, places: Places, what: str) -> str:
+    faults = error.errors(include_url=False)
+    lines = [line for fault in faults for line in _explain_one(fault, places)]
+    if len(lines) > _MAX_ERRORS:
+        lines[_MAX_ERRORS:] = [f"and {len(lines) - _MAX_ERRORS} more"]
+    return f"The {what} cannot be used:\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _explain_one(fault: ErrorDetails, places: Places) -> list[str]:
+    place = fault["loc"]
+    field = ".".join(map(str, place))
+    if fault["type"] == UNKNOWN_KEY:
+        told = [((*place, key), hint) for key, hint in fault["ctx"]["by_key"]]
+    else:
+        told = [(place, fault["msg"].removeprefix("Value error, "))]
+    return [
+        f"line {places.line_of(where)}{field and f', {field}'}: {message}"
+        for where, message in told
+    ]

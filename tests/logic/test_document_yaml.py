@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from distill.logic.document_yaml import MAX_CHARS, read_yaml, write_yaml
 from distill.logic.errors import InputError
-from distill.logic.recipe_yaml import MAX_CHARS, read_yaml, write_yaml
 
 
 @pytest.mark.parametrize(
