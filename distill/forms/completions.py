@@ -7,11 +7,15 @@ from typing import Any
 from django import forms
 
 from distill.logic.reasons import Reason, Stage
-from distill.models import CompletionState, Dataset, SampleDraw
+from distill.models import Completion, CompletionState, Dataset, SampleDraw
 from distill.queries.completions import CompletionFilter
 
 MAX_ID = 2**63 - 1
 _WITHOUT_COMPLETION = (SampleDraw.State.PENDING, SampleDraw.State.FAILED)
+_ORIGINS = [
+    ("", "The teachers'"),
+    (Completion.Origin.EVALUATED.value, "Students' and their bases'"),
+]
 _LABELS = [("accepted", "Accepted"), ("rejected", "Rejected"), ("none", "Nobody decided")]
 
 
@@ -37,6 +41,7 @@ class CompletionFilterForm(forms.Form):
             ]
         ),
     )
+    origin = forms.ChoiceField(label="Whose answers", required=False, choices=_ORIGINS)
     label = forms.ChoiceField(label="People said", required=False, choices=_any_of(_LABELS))
     reason = forms.ChoiceField(
         required=False, choices=_any_of([(one.value, one.label) for one in Reason])
@@ -72,7 +77,7 @@ class CompletionFilterForm(forms.Form):
     @property
     def num_further(self) -> int:
         """How many of the filters that are folded away are in use."""
-        names = ("run", "stage", "domain", "template", "attempt", "teacher")
+        names = ("run", "origin", "stage", "domain", "template", "attempt", "teacher")
         return sum(1 for name in names if self.data.get(name))
 
     def clean_dataset(self) -> Dataset | None:
@@ -97,7 +102,10 @@ class CompletionFilterForm(forms.Form):
         return cleaned
 
     def _wanted(self, cleaned: dict[str, Any]) -> CompletionFilter:
-        names = ("label", "reason", "stage", "domain", "template", "attempt", "teacher", "text")
+        names = (
+            *("origin", "label", "reason", "stage", "domain", "template", "attempt", "teacher"),
+            "text",
+        )
         return CompletionFilter(
             dataset=cleaned["dataset"],
             run_id=cleaned["run"],

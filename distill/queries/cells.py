@@ -12,6 +12,7 @@ from distill.logic.reasons import Reason
 from distill.models import Completion, CompletionState, Dataset, Run, Sample, SampleDraw
 
 _State = SampleDraw.State
+_OF_TEACHERS = Completion.objects.exclude(origin=Completion.Origin.EVALUATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,10 @@ _DRAW_STATE: dict[str, SampleDraw.State] = {
 
 def _unanswered(dataset: Dataset) -> QuerySet[SampleDraw]:
     """The sample draws without any completion, each as its latest run left it."""
-    answered = Completion.objects.filter(sample=OuterRef("sample"), draw=OuterRef("draw"))
+    answered = _OF_TEACHERS.filter(sample=OuterRef("sample"), draw=OuterRef("draw"))
     latest = (
         SampleDraw.objects.filter(~Exists(answered), run__dataset=dataset)
+        .exclude(run__kind=Run.Kind.EVALUATE)
         .order_by("sample_id", "draw", "-run_id")
         .distinct("sample_id", "draw")
     )
@@ -92,8 +94,8 @@ def _unanswered(dataset: Dataset) -> QuerySet[SampleDraw]:
 
 
 def _count_untouched(dataset: Dataset) -> int:
-    draws = SampleDraw.objects.filter(sample=OuterRef("pk"))
-    completions = Completion.objects.filter(sample=OuterRef("pk"))
+    draws = SampleDraw.objects.filter(sample=OuterRef("pk")).exclude(run__kind=Run.Kind.EVALUATE)
+    completions = _OF_TEACHERS.filter(sample=OuterRef("pk"))
     return Sample.objects.filter(~Exists(draws), ~Exists(completions), dataset=dataset).count()
 
 

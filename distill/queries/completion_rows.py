@@ -40,7 +40,7 @@ def _row(state: CompletionState) -> dict[str, object]:
     completion, sample = state.completion, state.completion.sample
     label: Label | None = getattr(completion, "label", None)
     values = (
-        *(completion.key, sample.key, sample.source_key, state.dataset.name, sample.split),
+        *(completion.key, sample.key, sample.source_key, sample.dataset.name, sample.split),
         *(sample.domain, sample.title, completion.template_name, completion.draw),
         *(completion.attempt, completion.parent.key if completion.parent else None),
         *(completion.teacher, completion.model, state.state, state.mean_score, state.reasons),

@@ -32,6 +32,8 @@ class CompletionFilter:
 
     dataset: Dataset | None = None
     run_id: int | None = None
+    origin: str = ""
+    """ "evaluated": answers of students and bases; left empty, those are shown of a run alone."""
     state: str = ""
     label: str = ""
     """ "accepted", "rejected", or "none": nobody has decided it."""
@@ -94,7 +96,7 @@ def find_completions(wanted: CompletionFilter, *, after: int | None = None) -> C
     """A page of completions, newest first, in three queries at most."""
     found, floor = _window(wanted, after)
     shown = (
-        CompletionState.objects.select_related("completion__sample", "completion__label", "dataset")
+        CompletionState.objects.select_related("completion__sample__dataset", "completion__label")
         .annotate(
             beginning=Left("completion__text", Value(_EXCERPT_LENGTH)),
             sample_beginning=Left("completion__sample__text", Value(_EXCERPT_LENGTH)),
@@ -124,7 +126,7 @@ def count_completions(wanted: CompletionFilter) -> int | None:
 def each_completion(wanted: CompletionFilter) -> Iterator[CompletionState]:
     """Every completion that matches, newest first, in batches and flat memory."""
     whole = CompletionState.objects.select_related(
-        "completion__sample", "completion__label__decision", "completion__parent", "dataset"
+        "completion__sample__dataset", "completion__label__decision", "completion__parent"
     )
     after: int | None = None
     while True:
@@ -193,9 +195,7 @@ def _window(
 
 
 def _indexed(wanted: CompletionFilter) -> QuerySet[CompletionState]:
-    states = CompletionState.objects.all()
-    if wanted.dataset is not None:
-        states = states.filter(dataset=wanted.dataset)
+    states = _of_origin(wanted)
     if wanted.run_id is not None:
         draws = SampleDraw.objects.filter(run=wanted.run_id, completion__isnull=False)
         states = states.filter(pk__in=draws.values("completion"))
@@ -206,6 +206,19 @@ def _indexed(wanted: CompletionFilter) -> QuerySet[CompletionState]:
     elif wanted.label:
         states = states.filter(completion__label__outcome=wanted.label)
     return _with_reason(states, wanted.reason) if wanted.reason else states
+
+
+def _of_origin(wanted: CompletionFilter) -> QuerySet[CompletionState]:
+    """Those of the dataset, or of all; answers of students and bases only where they are meant."""
+    states = CompletionState.objects.all()
+    if wanted.origin == Completion.Origin.EVALUATED:
+        states = states.filter(dataset=None)
+    elif wanted.run_id is None:
+        is_candidate = {"dataset__isnull": False}
+        return states.filter(**{"dataset": wanted.dataset} if wanted.dataset else is_candidate)
+    if wanted.dataset is not None:
+        states = states.filter(completion__sample__dataset=wanted.dataset)
+    return states
 
 
 def _with_reason(states: QuerySet[CompletionState], reason: str) -> QuerySet[CompletionState]:

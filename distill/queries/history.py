@@ -23,6 +23,7 @@ from distill.models import (
     Label,
     Purchase,
     Reply,
+    Run,
     SampleDraw,
     Verdict,
 )
@@ -91,8 +92,15 @@ class History:
 
 
 def completion_history(completion: Completion, *, now: datetime) -> History:
-    """Everything about the completion's sample × draw, in eight queries."""
+    """Everything about the completion's sample × draw, in eight queries.
+
+    The answer of a student or base stands alone: it is no attempt at the sample × draw.
+    """
     found = Completion.objects.filter(sample=completion.sample_id, draw=completion.draw)
+    if completion.origin == Completion.Origin.EVALUATED:
+        found = found.filter(pk=completion.pk)
+    else:
+        found = found.exclude(origin=Completion.Origin.EVALUATED)
     completions = list(
         found.select_related(
             "sample", "recipe", "call", "parent", "state_row", "label__decision"
@@ -136,6 +144,10 @@ def completion_history(completion: Completion, *, now: datetime) -> History:
 
 def _draws(completion: Completion) -> list[SampleDraw]:
     draws = SampleDraw.objects.filter(sample=completion.sample_id, draw=completion.draw)
+    if completion.origin == Completion.Origin.EVALUATED:
+        draws = draws.filter(completion=completion)
+    else:
+        draws = draws.exclude(run__kind=Run.Kind.EVALUATE)
     return list(draws.select_related("run__recipe").order_by("run")[:MAX_ATTEMPTS])
 
 

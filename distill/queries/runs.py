@@ -33,6 +33,7 @@ class RunSummary:
 
     run: Run
     teacher: str
+    """Who answers, or whose answers it scores."""
     done: int
     total: int
     passed: int
@@ -90,19 +91,31 @@ def all_runs() -> QuerySet[Run]:
 
 
 def summarise_runs(runs: Sequence[Run]) -> list[RunSummary]:
-    """Add how far each run is, in one index-only query for all of them."""
+    """Add how far each run is, in one index-only query for all of them; one more may tell whose
+    answers are scored.
+    """
     counts: dict[int, dict[str, int]] = defaultdict(dict)
     draws = SampleDraw.objects.filter(run__in=[run.pk for run in runs]).order_by()
     for run_id, state, count in draws.values_list("run", "state").annotate(count=Count("pk")):
         counts[run_id][state] = count
-    return [_summary(run, counts[run.pk]) for run in runs]
+    scored = scored_models(runs)
+    return [_summary(run, counts[run.pk], scored.get(run.pk)) for run in runs]
 
 
-def _summary(run: Run, counts: dict[str, int]) -> RunSummary:
+def scored_models(runs: Sequence[Run]) -> dict[int, str]:
+    """Whose answers are scored by those of the runs that score a student or base."""
+    scoring = [run.pk for run in runs if run.kind == Run.Kind.EVALUATE]
+    if not scoring:
+        return {}
+    draws = SampleDraw.objects.filter(run__in=scoring, completion__isnull=False)
+    return dict(draws.order_by("run").distinct("run").values_list("run", "completion__teacher"))
+
+
+def _summary(run: Run, counts: dict[str, int], scored: str | None) -> RunSummary:
     total = sum(counts.values())
     return RunSummary(
         run=run,
-        teacher=run.recipe.document["teacher"]["name"],
+        teacher=scored or run.recipe.document["teacher"]["name"],
         done=total - counts.get(_State.PENDING, 0),
         total=total,
         passed=counts.get(_State.PASSED, 0),

@@ -87,16 +87,27 @@ class Waterfall:
 
 
 def balance(run: Run) -> Balance:
-    """Count where each sample draw of the run is, under the export policy of its recipe."""
-    return balance_cells(count_run(run), policy=run.recipe.content.export.policy)
+    """Count where each sample draw of the run is, under the export policy of its recipe.
+
+    What a run that scores a student's answers passes is counted as eligible: nobody reviews it.
+    """
+    return balance_cells(count_run(run), policy=_policy(run))
 
 
 def run_waterfall(run: Run) -> Waterfall:
     """The waterfall of one run."""
     reasons = count_reasons(run.sample_draws.filter(state=_State.REJECTED).order_by())
     return waterfall_of_cells(
-        count_run(run), reasons=reasons, policy=run.recipe.content.export.policy
+        count_run(run),
+        reasons=reasons,
+        policy=_policy(run),
+        is_reviewed=run.kind != Run.Kind.EVALUATE,
     )
+
+
+def _policy(run: Run) -> str:
+    is_scoring = run.kind == Run.Kind.EVALUATE
+    return Export.Policy.GATE if is_scoring else run.recipe.content.export.policy
 
 
 def dataset_waterfall(dataset: Dataset, *, policy: str = Export.Policy.REVIEWED) -> Waterfall:
@@ -114,16 +125,21 @@ def dataset_waterfall(dataset: Dataset, *, policy: str = Export.Policy.REVIEWED)
 
 
 def waterfall_of_cells(
-    cells: list[Cell], *, reasons: tuple[tuple[Reason, int], ...], policy: str
+    cells: list[Cell],
+    *,
+    reasons: tuple[tuple[Reason, int], ...],
+    policy: str,
+    is_reviewed: bool = True,
 ) -> Waterfall:
-    """Draw the waterfall of what was counted."""
+    """Draw the waterfall of what was counted; down to people's decisions where it `is_reviewed`."""
     sums = balance_cells(cells, policy=policy)
     return Waterfall(
         balance=sums,
-        steps=_steps(cells),
+        steps=_steps(cells, _STEPS if is_reviewed else _STEPS[:-1]),
         reasons=reasons,
         attempts=_attempts(cells),
-        summary=_summary(sums, reasons),
+        # A student that passes nothing is a finding, not a recipe to mend.
+        summary=_summary(sums, reasons) if is_reviewed else "",
     )
 
 
@@ -155,11 +171,11 @@ def balance_cells(cells: Iterable[Cell], *, policy: str) -> Balance:
     )
 
 
-def _steps(cells: list[Cell]) -> tuple[Step, ...]:
+def _steps(cells: list[Cell], kinds: tuple[_StepKind, ...]) -> tuple[Step, ...]:
     total = _sum(cells)
     steps = [Step("Samples × draws", total)]
     reached = cells
-    for label, filters, is_lost in _STEPS:
+    for label, filters, is_lost in kinds:
         lost = [cell for cell in reached if is_lost(cell)]
         reached = [cell for cell in reached if not is_lost(cell)]
         steps.append(Step(label, _sum(reached), _losses(lost), filters))
@@ -178,8 +194,9 @@ def _is_unaccepted(cell: Cell) -> bool:
     return cell.state != _State.PASSED or cell.outcome != Label.Outcome.ACCEPTED
 
 
-# Each step, the filters of its completions, and what does not reach it from the step before.
-_STEPS: tuple[tuple[str, Mapping[str, str] | None, Callable[[Cell], bool]], ...] = (
+# A step, the filters of its completions, and what does not reach it from the step before.
+_StepKind = tuple[str, Mapping[str, str] | None, Callable[[Cell], bool]]
+_STEPS: tuple[_StepKind, ...] = (
     ("Answered", {}, _is_state(_State.PENDING, _State.FAILED)),
     (
         "Parsed",

@@ -24,7 +24,13 @@ from distill.http import (
 )
 from distill.models import Run
 from distill.queries.progress import last_events, list_failures, live_progress, run_account
-from distill.queries.runs import all_runs, is_unpriced, summarise_runs, uses_standin
+from distill.queries.runs import (
+    all_runs,
+    is_unpriced,
+    scored_models,
+    summarise_runs,
+    uses_standin,
+)
 from distill.queries.waterfall import Waterfall, run_waterfall
 from distill.services.runs import request_stop, resume_run
 
@@ -64,6 +70,7 @@ def run(request: AuthedRequest, run_id: int) -> HttpResponse:
     context: dict[str, object] = {
         "run": found,
         "is_standin": uses_standin(found.recipe.document, found.kind),
+        "scored_model": scored_models([found]).get(found.pk),
         "may_start": has_role(request.user, "operator"),
     }
     for name in wanted:
