@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -98,3 +99,9 @@ _STAGES = {
     Reason.LOW_SCORE: Stage.GATE,
     Reason.SAFETY: Stage.GATE,
 }
+
+
+def in_order(reasons: Iterable[str]) -> list[Reason]:
+    """Each of the reasons once, in the order of the vocabulary."""
+    given = set(reasons)
+    return [reason for reason in Reason if reason in given]

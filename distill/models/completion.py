@@ -6,12 +6,11 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
-from distill.logic.reasons import Reason, Stage
+from distill.logic.reasons import Stage
 from distill.models.dataset import Dataset, Sample
 from distill.models.ledger import Call
-from distill.models.run import Recipe, Run
+from distill.models.run import REASONS, Recipe, Run
 
-REASONS = [(reason.value, reason.label) for reason in Reason]
 STAGES = [(stage.value, stage.value) for stage in Stage]
 
 
@@ -115,7 +114,7 @@ class Judgement(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [
-            models.UniqueConstraint(fields=["completion", "call"], name="judgement_once"),
+            models.UniqueConstraint(fields=["completion", "call", "judge"], name="judgement_once"),
         ]
 
     def __str__(self) -> str:

@@ -7,8 +7,10 @@ import uuid
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils import timezone
 
-from distill.models.completion import REASONS, Completion
+from distill.models.completion import Completion
+from distill.models.run import REASONS
 
 
 class Decision(models.Model):
@@ -38,7 +40,8 @@ class Decision(models.Model):
         default=False, help_text="Imported, made elsewhere with the judge in sight."
     )
     active_ms = models.PositiveIntegerField(null=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    # Not auto_now_add: an imported decision keeps the time at which it was made.
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["id"]

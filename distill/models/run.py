@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from distill.logic import recipe as recipe_logic
+from distill.logic.reasons import Reason
 from distill.models.dataset import Dataset
+
+REASONS = [(reason.value, reason.label) for reason in Reason]
 
 
 class Recipe(models.Model):
@@ -81,6 +85,12 @@ class Run(models.Model):
         choices=RejectedBy,
         default=RejectedBy.ANYBODY,
         help_text="Whose rejections a regeneration takes up.",
+    )
+    reasons = ArrayField(
+        models.CharField(max_length=30, choices=REASONS),
+        default=list,
+        blank=True,
+        help_text="A regeneration takes up what was rejected for one of these; empty means any.",
     )
     budget_nano = models.BigIntegerField(
         null=True, blank=True, help_text="Upper limit of spending in 1e-9 USD; empty means none."

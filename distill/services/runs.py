@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from distill.logic.errors import DistillError, FailureKind, InputError
 from distill.logic.plans import PLANS
+from distill.logic.reasons import Reason, in_order
 from distill.models import (
     CompletionState,
     Dataset,
@@ -63,11 +64,14 @@ def create_run(
     kind: str,
     sample_limit: int | None = None,
     budget_nano: int | None = None,
+    rejected_by: str = Run.RejectedBy.ANYBODY,
+    reasons: Collection[Reason] = (),
     user: User | None = None,
 ) -> Run:
     """Make a queued run; nothing is asked yet. `budget_nano` is in 1e-9 USD.
 
-    Raises InputError where a model that costs money would be asked without any limit, or where a
+    A regeneration takes up what was rejected by whom `rejected_by` says, for one of the `reasons`
+    (any, where none is given). Raises InputError where a model that costs money would be asked without any limit, or where a
     budget is given and a price is not known.
     """
     _refuse_unlimited(recipe, kind, sample_limit, budget_nano)
@@ -77,6 +81,8 @@ def create_run(
         kind=kind,
         sample_limit=sample_limit,
         budget_nano=budget_nano,
+        rejected_by=rejected_by,
+        reasons=in_order(reasons),
         created_by=user,
     )
 
@@ -89,6 +95,8 @@ def continue_run(
     sample_limit: int | None,
     budget_nano: int | None,
     fresh: bool,
+    rejected_by: str = Run.RejectedBy.ANYBODY,
+    reasons: Collection[Reason] = (),
 ) -> Run:
     """Return a queued run of exactly this work: the newest one, resumed, else a new one.
 
@@ -96,7 +104,12 @@ def continue_run(
     `budget_nano` the run keeps the one that it has.
     """
     run = Run.objects.filter(
-        dataset=dataset, recipe=recipe, kind=kind, sample_limit=sample_limit
+        dataset=dataset,
+        recipe=recipe,
+        kind=kind,
+        sample_limit=sample_limit,
+        rejected_by=rejected_by,
+        reasons=in_order(reasons),
     ).first()
     if run is None or (fresh and run.state == Run.State.DONE):
         return create_run(
@@ -105,6 +118,8 @@ def continue_run(
             kind=kind,
             sample_limit=sample_limit,
             budget_nano=budget_nano,
+            rejected_by=rejected_by,
+            reasons=reasons,
         )
     if budget_nano is not None:
         _refuse_unlimited(recipe, kind, sample_limit, budget_nano)
