@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 import pytest
@@ -220,7 +221,7 @@ def test_the_list_shows_students_answers_only_where_they_are_meant(taught: Compl
     run = make_run(dataset, kind=Run.Kind.EVALUATE, is_populated=True)
     SampleDraw.objects.create(run=run, sample=taught.sample, completion=student)
 
-    def found(**wanted: object) -> list[int]:
+    def found(**wanted: Any) -> list[int]:
         page = find_completions(CompletionFilter(**wanted))
         return [row.completion.pk for row in page.rows]
 
