@@ -127,7 +127,11 @@ def completion_history(completion: Completion, *, now: datetime) -> History:
             state=getattr(one, "state_row", None),
             label=getattr(one, "label", None),
             fields=_field_texts(one, verdicts[one.pk]),
-            sent=sent_messages(one, parent_verdicts=verdicts[one.parent_id or 0]),
+            sent=sent_messages(
+                one,
+                parent_verdicts=verdicts[one.parent_id or 0],
+                parent_decisions=decisions[one.parent_id or 0],
+            ),
             sendings=sendings[one.call_id or 0],
             judgements=[
                 JudgementStory(judgement, sendings[judgement.call_id or 0])

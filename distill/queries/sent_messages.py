@@ -1,22 +1,28 @@
 """What was really sent for a completion: rebuilt, and proved by the call's key.
 
-Rendered messages are not stored. Sample, recipe and, for a later attempt, the rejected one's
-verdict rebuild them; the same key as the call's proves that they are the very ones.
+Rendered messages are not stored. Sample, recipe and, for a later attempt, what stood against the
+rejected one rebuild them; the same key as the call's proves that they are the very ones.
+
+What stood against it then may not stand now: a later run gives another verdict, a person takes a
+decision back. But verdicts and decisions are only ever added, those on one completion one after the
+other. So what was sent names one of its verdicts, and the rejections that stood after the first so
+many of its decisions; which, the key says. No clock is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from distill.logic.errors import InputError
 from distill.logic.reasons import Reason
 from distill.logic.recipe import Recipe
-from distill.logic.regeneration import stricter_messages
+from distill.logic.regeneration import Objections, gather_objections, stricter_messages
 from distill.logic.request_key import request_key
 from distill.logic.templates import build_messages, plain_text
 from distill.logic.types import Evidence, Message, Request
-from distill.models import Completion, Sample, Verdict
+from distill.models import Completion, Decision, Sample, Verdict
+from distill.queries.rejected import standing_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +48,31 @@ def first_messages(recipe: Recipe, sample: Sample) -> tuple[Message, ...]:
 
 
 def sent_messages(
-    completion: Completion, *, parent_verdicts: Sequence[Verdict] = ()
+    completion: Completion,
+    *,
+    parent_verdicts: Sequence[Verdict] = (),
+    parent_decisions: Sequence[Decision] = (),
 ) -> SentMessages | None:
     """Rebuild what was sent for a completion; None where nothing was sent or nobody can tell.
 
-    `parent_verdicts` are those of its parent: the reasons of one of them stand in the prompt. Give
-    the completion with sample, recipe, call and parent joined.
+    `parent_verdicts` and `parent_decisions` are all those of its parent, in the order of their ids.
+    Where no candidate has the call's key, the likeliest is returned. Give the completion with
+    sample, recipe, call and parent joined.
     """
     if completion.recipe is None or completion.call is None:
         return None
     key = bytes(completion.call.key)
-    last: SentMessages | None = None
+    recipe = completion.recipe.content
+    objections = _all_objections(parent_verdicts, parent_decisions)
+    likeliest: SentMessages | None = None
     try:
-        for messages in _candidates(completion, completion.recipe.content, parent_verdicts):
-            request = _request(completion, completion.recipe.content, messages)
-            last = SentMessages(messages, is_verified=request_key(request) == key)
-            if last.is_verified:
-                return last
+        for messages in _candidates(completion, recipe, objections):
+            if request_key(_request(completion, recipe, messages)) == key:
+                return SentMessages(messages, is_verified=True)
+            likeliest = likeliest or SentMessages(messages, is_verified=False)
     except InputError:
         return None
-    return last
+    return likeliest
 
 
 def read_evidence(verdict: Verdict) -> tuple[Evidence, ...]:
@@ -71,8 +82,18 @@ def read_evidence(verdict: Verdict) -> tuple[Evidence, ...]:
     )
 
 
+def _all_objections(
+    verdicts: Sequence[Verdict], decisions: Sequence[Decision]
+) -> tuple[Objections, ...]:
+    """Whatever may have stood against a completion at some time, the newest first."""
+    found = [*map(read_evidence, reversed(verdicts)), ()]
+    stood = [standing_after(decisions[:end]) for end in range(len(decisions), -1, -1)]
+    pairs = ((evidence, rejections) for rejections in stood for evidence in found)
+    return tuple(dict.fromkeys(gather_objections(*pair) for pair in pairs))
+
+
 def _candidates(
-    completion: Completion, recipe: Recipe, verdicts: Sequence[Verdict]
+    completion: Completion, recipe: Recipe, objections: Iterable[Objections]
 ) -> Iterator[tuple[Message, ...]]:
     first = first_messages(recipe, completion.sample)
     parent = completion.parent
@@ -81,11 +102,11 @@ def _candidates(
         return
     template = recipe.template_for(parent.template_name)
     answer = plain_text(template, parent.fields) or parent.text
-    for verdict in reversed(verdicts):
+    for stood in objections:
         yield stricter_messages(
             first,
             answer=answer,
-            evidence=read_evidence(verdict),
+            objections=stood,
             instruction=recipe.regeneration.instruction,
         )
 

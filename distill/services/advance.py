@@ -13,19 +13,22 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from django.db import connection, transaction
+from django.db.models import BigIntegerField, F, Value
+from django.db.models.functions import Coalesce
 
 from distill.logic import gate, types
 from distill.logic.completion_key import completion_key
 from distill.logic.errors import FailureKind, TeacherError
 from distill.logic.reasons import Reason
 from distill.logic.recipe import JudgeConfig
-from distill.logic.regeneration import may_regenerate
+from distill.logic.regeneration import Objections, gather_objections, may_regenerate
 from distill.logic.rubric import parse_judgement
 from distill.logic.rules import apply_rules
 from distill.logic.storable import storable
 from distill.logic.templates import parse_reply
 from distill.logic.types import Evidence, Scores
-from distill.models import Completion, CompletionState, Judgement, SampleDraw, Verdict
+from distill.models import Completion, CompletionState, Judgement, Label, SampleDraw, Verdict
+from distill.queries.rejected import rejections_of, still_rejected
 from distill.queries.sent_messages import read_evidence
 from distill.services.orders import (
     Answered,
@@ -58,11 +61,7 @@ def begin(job: Job, rows: Iterable[SampleDraw]) -> list[Order]:
         return [teacher_order(job, work) for work in works]
     with _in_turn(job):
         if job.plan.regenerates:
-            return [
-                next_attempt(job, work, read_evidence(work.row.verdict))
-                for work in works
-                if work.row.verdict
-            ]
+            return _regenerate(job, works)
         return _examine(job, works)
 
 
@@ -73,6 +72,20 @@ def take_replies(job: Job, answers: Sequence[Answered]) -> list[Order]:
     with _in_turn(job):
         orders = _examine(job, _store_completions(job, asked))
         return orders + _weigh(job, _store_judgements(job, judged))
+
+
+def _regenerate(job: Job, works: Sequence[Work]) -> list[Order]:
+    """Order another attempt of each; what nobody rejects any more rests, and keeps its place."""
+    wanted = still_rejected([work.answer.id for work in works])
+    _leave(job, [work for work in works if work.answer.id not in wanted])
+    rejections = rejections_of(wanted)
+    orders = []
+    for work in works:
+        if work.answer.id in wanted:
+            evidence = read_evidence(work.row.verdict) if work.row.verdict else ()
+            objections = gather_objections(evidence, rejections.get(work.answer.id, ()))
+            orders.append(next_attempt(job, work, objections))
+    return orders
 
 
 def give_up(order: Order, error: TeacherError) -> None:
@@ -113,9 +126,11 @@ def _template_name(job: Job, work: Work) -> str:
 
 
 def _fail(work: Work, error: TeacherError) -> None:
+    # A row that began with a completion keeps it: from there it is taken up again.
+    latest = Value(work.completion.id if work.completion else None, BigIntegerField())
     SampleDraw.objects.filter(id=work.row.id, state=SampleDraw.State.PENDING).update(
         state=SampleDraw.State.FAILED,
-        completion=work.completion,
+        completion=Coalesce(F("completion"), latest),
         failure_kind=error.kind,
         failure_message=storable(str(error)),
     )
@@ -260,13 +275,13 @@ def _conclude(job: Job, works: Sequence[Work], *, judged: bool) -> list[Order]:
             max_attempts=job.recipe.regeneration.max_attempts,
             verdict=verdict,
         ):
-            orders.append(next_attempt(job, work, verdict.evidence))
+            orders.append(next_attempt(job, work, Objections(verdict.evidence)))
         else:
             state = SampleDraw.State.PASSED if verdict.passed else SampleDraw.State.REJECTED
             work.row.state = state
             resting.append(work)
     _store_rest(resting)
-    _open_only(job, resting)
+    _open_only(job, _without_replaced(resting, refused=True))
     return orders
 
 
@@ -335,10 +350,29 @@ def _rest(job: Job, works: Sequence[Work], state: SampleDraw.State) -> list[Orde
     for work in works:
         work.row.state = state
     _store_rest(works)
-    children = Completion.objects.filter(parent__in=[work.answer for work in works])
-    replaced = set(children.values_list("parent_id", flat=True))
-    _open_only(job, [work for work in works if work.answer.id not in replaced])
+    _open_only(job, _without_replaced(works))
     return []
+
+
+def _leave(job: Job, works: Sequence[Work]) -> None:
+    """Leave works where their completions stand already."""
+    rows = CompletionState.objects.in_bulk([work.answer.id for work in works])
+    for state in CompletionState.State:
+        is_new = state == CompletionState.State.NEW
+        resting = SampleDraw.State.ANSWERED if is_new else SampleDraw.State(state.value)
+        _rest(job, [work for work in works if rows[work.answer.id].state == state], resting)
+
+
+def _without_replaced(works: Sequence[Work], *, refused: bool = False) -> list[Work]:
+    """Without those that a later attempt has replaced; with `refused`, because people rejected them.
+
+    The gate may take an earlier attempt back in its place, but never what people have refused.
+    """
+    children = Completion.objects.filter(parent__in=[work.answer for work in works])
+    if refused:
+        children = children.filter(parent__label__outcome=Label.Outcome.REJECTED)
+    replaced = set(children.values_list("parent_id", flat=True))
+    return [work for work in works if work.answer.id not in replaced]
 
 
 def _store_rest(works: Sequence[Work]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from distill.logic.plans import Plan
 from distill.logic.prices import TokenPrice, upper_bound_nano
 from distill.logic.recipe import JudgeConfig, Recipe
-from distill.logic.regeneration import stricter_messages
+from distill.logic.regeneration import Objections, stricter_messages
 from distill.logic.request_key import request_key
 from distill.logic.rubric import build_judge_messages
 from distill.logic.templates import Template, plain_text
@@ -80,12 +80,12 @@ def teacher_order(job: Job, work: Work, messages: tuple[Message, ...] | None = N
     return Order(wish=_wish(request, teacher.known_price, teacher.max_tokens), work=work)
 
 
-def next_attempt(job: Job, work: Work, evidence: tuple[Evidence, ...]) -> Order:
-    """Order another attempt, told what was wrong with the last; `work` starts afresh."""
+def next_attempt(job: Job, work: Work, objections: Objections) -> Order:
+    """Order another attempt, told what stands against the last; `work` starts afresh."""
     messages = stricter_messages(
         first_messages(job.recipe, work.sample),
         answer=text_of(job, work),
-        evidence=evidence,
+        objections=objections,
         instruction=job.recipe.regeneration.instruction,
     )
     fresh = Work(row=work.row, sample=work.sample, completion=work.answer)

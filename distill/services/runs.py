@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import Case, F, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -31,8 +31,8 @@ from distill.models import (
     RunEvent,
     Sample,
     SampleDraw,
-    Verdict,
 )
+from distill.queries.rejected import rejected_states
 from distill.teachers.registry import is_free
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ _STARTS_FROM = {
     Run.Kind.FILTER: [CompletionState.State.NEW],
     Run.Kind.JUDGE: [CompletionState.State.NEW, CompletionState.State.FILTERED],
     Run.Kind.GATE: list(CompletionState.State),
-    Run.Kind.REGENERATE: [CompletionState.State.REJECTED],
 }
 
 
@@ -177,20 +176,16 @@ def resume_run(*, run_id: int) -> bool:
 def _take_up_failed(run: Run) -> None:
     """Put what failed for a passing reason back where its work began.
 
-    A sample × draw fails with its latest attempt in hand; begun from there, that one would count as
-    the attempt before the first.
+    Where a run asks for first attempts, a sample × draw fails with its latest one in hand; begun
+    from there, that one would count as the attempt before the first.
     """
     failed = SampleDraw.objects.filter(
         run=run,
         state=SampleDraw.State.FAILED,
         failure_kind__in=[kind for kind in FailureKind if kind.is_retryable],
     )
-    plan = PLANS[run.kind]
-    if plan.asks:
+    if PLANS[run.kind].asks:
         failed.update(completion=None)
-    elif plan.regenerates:
-        rejected = Verdict.objects.filter(id=OuterRef("verdict")).values("completion")
-        failed.update(completion=Subquery(rejected))
     failed.update(state=SampleDraw.State.PENDING, failure_kind="", failure_message="")
 
 
@@ -268,12 +263,7 @@ def _fresh_rows(run: Run) -> Iterator[SampleDraw]:
 
 
 def _rows_of_completions(run: Run) -> Iterator[SampleDraw]:
-    states = CompletionState.objects.filter(
-        dataset=run.dataset_id, is_open=True, state__in=_STARTS_FROM[Run.Kind(run.kind)]
-    )
-    if run.kind == Run.Kind.REGENERATE:
-        most = run.recipe.content.regeneration.max_attempts
-        states = states.filter(verdict__isnull=False, completion__attempt__lt=most)
+    states = _states_to_start_from(run)
     # Ids alone: the cursor holds all of them before the first is read.
     found = states.order_by("completion").values_list(
         "completion", "completion__sample", "completion__draw", "verdict"
@@ -286,6 +276,19 @@ def _rows_of_completions(run: Run) -> Iterator[SampleDraw]:
             completion_id=completion_id,
             verdict_id=verdict_id,
         )
+
+
+def _states_to_start_from(run: Run) -> QuerySet[CompletionState]:
+    if run.kind == Run.Kind.REGENERATE:
+        return rejected_states(
+            dataset_id=run.dataset_id,
+            config=run.recipe.content.regeneration,
+            rejected_by=run.rejected_by,
+            reasons=[Reason(code) for code in run.reasons],
+        )
+    return CompletionState.objects.filter(
+        dataset=run.dataset_id, is_open=True, state__in=_STARTS_FROM[Run.Kind(run.kind)]
+    )
 
 
 def stale_runs() -> list[int]:
