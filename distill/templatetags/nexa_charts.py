@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ Segment = tuple[str, int, str, str | None]
 
 Step = tuple[str, int, str | None, Sequence[tuple[str, int, str | None]]]
 """Label, count, link, and what was lost on the way here: labels, counts and links."""
+
+Series = tuple[str, Sequence[tuple[float, float]]]
+"""Label, and points (x, y) from left to right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,140 @@ def waterfall_steps(steps: Sequence[Step]) -> list[WaterfallStep]:
         )
         before = count
     return drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    label: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineDot:
+    x: str
+    y: str
+    at: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class LineBand:
+    """The room around a point, for a pointer to rest in."""
+
+    x: str
+    width: str
+    at: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    label: str
+    number: int
+    """From 1; its colour and dashes follow from it."""
+    points: str
+    """In a view box of 1000 × 1000."""
+    dots: list[LineDot]
+    bands: list[LineBand]
+    last: float
+    lowest: tuple[float, float]
+    """Where (x), and the value."""
+    highest: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LinePlot:
+    lines: list[Line]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    numbers: list[tuple[float, list[float | None]]]
+    """For each x the values of the lines, None where one has no point."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    low: float
+    high: float
+
+    def share(self, value: float) -> float:
+        return (value - self.low) / (self.high - self.low)
+
+
+@register.filter
+def line_plot(series: Sequence[Series]) -> LinePlot | None:
+    """Lines over one pair of axes; series without a point are left out. None: nothing to draw."""
+    drawn = [(label, list(points)) for label, points in series if points]
+    if not drawn:
+        return None
+    places = [x for _, points in drawn for x, _ in points]
+    values = [y for _, points in drawn for _, y in points]
+    across = _Scale(min(0, *places), max(1, *places))
+    x_steps, y_steps = _round_steps(across.low, across.high), _round_steps(min(values), max(values))
+    up = _Scale(y_steps[0], y_steps[-1])
+    return LinePlot(
+        lines=[_line(*one, number, across, up) for number, one in enumerate(drawn, 1)],
+        x_ticks=[
+            Tick(label, _percent(across.share(x), 1))
+            for label, x in zip(_tick_labels(x_steps), x_steps, strict=True)
+            if across.low <= x <= across.high
+        ],
+        y_ticks=[
+            Tick(label, _percent(1 - up.share(y), 1))
+            for label, y in zip(_tick_labels(y_steps), y_steps, strict=True)
+        ],
+        numbers=_numbers([points for _, points in drawn]),
+    )
+
+
+def _line(
+    label: str, points: list[tuple[float, float]], number: int, across: _Scale, up: _Scale
+) -> Line:
+    shares = [(across.share(x), 1 - up.share(y)) for x, y in points]
+    edges = [0.0, *((a[0] + b[0]) / 2 for a, b in zip(shares, shares[1:], strict=False)), 1.0]
+    return Line(
+        label=label,
+        number=number,
+        points=" ".join(f"{1000 * x:.1f},{1000 * y:.1f}" for x, y in shares),
+        dots=[
+            LineDot(_percent(place[0], 1), _percent(place[1], 1), x, y)
+            for place, (x, y) in zip(shares, points, strict=True)
+        ],
+        bands=[
+            LineBand(_percent(edges[index], 1), _percent(edges[index + 1] - edges[index], 1), x, y)
+            for index, (x, y) in enumerate(points)
+        ],
+        last=points[-1][1],
+        lowest=min(points, key=lambda point: point[1]),
+        highest=max(points, key=lambda point: point[1]),
+    )
+
+
+def _round_steps(low: float, high: float) -> list[float]:
+    """Multiples of 1, 2 or 5 × 10ⁿ, from at or below `low` to at or above `high`; two to seven."""
+    if low == high:
+        low, high = low - (abs(low) / 2 or 1), high + (abs(high) / 2 or 1)
+    rough = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * size for size in (1, 2, 5, 10, 20) if power * size >= rough)
+    # What is a multiple but for its last bit is one.
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [number * step for number in range(first, last + 1)]
+
+
+def _tick_labels(steps: list[float]) -> list[str]:
+    """As many figures as tell a step from its neighbours."""
+    decimals = max(0, -math.floor(math.log10(steps[1] - steps[0]) + 1e-9))
+    if decimals > 4 or abs(steps[-1]) >= 1e7:
+        return [f"{step:.3g}" for step in steps]
+    return [f"{step:,.{decimals}f}" for step in steps]
+
+
+def _numbers(
+    lines: list[list[tuple[float, float]]],
+) -> list[tuple[float, list[float | None]]]:
+    by_line = [dict(points) for points in lines]
+    places = sorted({x for points in by_line for x in points})
+    return [(x, [points.get(x) for points in by_line]) for x in places]
 
 
 def _percent(part: float, whole: float) -> str:

@@ -1,0 +1,90 @@
+"""What a training measured, step by step, thinned to what a plot can show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.db.models import Avg, F, FloatField, Max
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
+
+from training.models import Metric, TrainingRun
+
+MAX_POINTS = 300
+
+Points = list[tuple[float, float]]
+
+_AVERAGED = ("loss", "learning_rate", "tokens_per_second")
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Points (step, value). Where steps were many, a point is the mean of `steps_a_point`."""
+
+    train: Points
+    held_out: Points
+    learning_rate: Points
+    tokens_per_second: Points
+    steps_a_point: int
+
+
+def last_steps(run: TrainingRun) -> str:
+    """Changes when something new was measured; two reads of an index."""
+    kinds = (Metric.Kind.TRAIN, Metric.Kind.VALIDATION)
+    return ".".join(str(_last_step(run, kind)) for kind in kinds)
+
+
+def read_curves(run: TrainingRun) -> Curves:
+    """All curves of a training run, in four queries, at most `MAX_POINTS` points each."""
+    width = _width(run, Metric.Kind.TRAIN)
+    train = _thinned(run, Metric.Kind.TRAIN, width)
+    held_out = _thinned(run, Metric.Kind.VALIDATION, _width(run, Metric.Kind.VALIDATION))
+    return Curves(
+        train=_points(train, "loss"),
+        held_out=_points(held_out, "loss"),
+        learning_rate=_points(train, "learning_rate"),
+        tokens_per_second=_points(train, "tokens_per_second"),
+        steps_a_point=width,
+    )
+
+
+def each_metric(run: TrainingRun) -> Iterator[bytes]:
+    """Every metric as a line of JSON, in the order of steps."""
+    rows = run.metrics.order_by("step", "kind").values_list("kind", "step", "at", "values")
+    for kind, step, at, values in rows.iterator(chunk_size=2_000):
+        line = {"kind": kind, "step": step, "at": at} | values
+        yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _last_step(run: TrainingRun, kind: str) -> int:
+    steps = run.metrics.filter(kind=kind).order_by("-step").values_list("step", flat=True)
+    return steps.first() or 0
+
+
+def _width(run: TrainingRun, kind: str) -> int:
+    return max(1, math.ceil(_last_step(run, kind) / MAX_POINTS))
+
+
+def _thinned(run: TrainingRun, kind: str, width: int) -> list[dict[str, Any]]:
+    """The means over `width` steps each, at the last of them."""
+    means = {name: Avg(Cast(KT(f"values__{name}"), FloatField())) for name in _AVERAGED}
+    return list(
+        run.metrics.filter(kind=kind)
+        .order_by()
+        .annotate(part=(F("step") - 1) / width)
+        .values("part")
+        .annotate(at_step=Max("step"), **means)
+        .order_by("part")
+    )
+
+
+def _points(rows: list[dict[str, Any]], name: str) -> Points:
+    return [
+        (row["at_step"], row[name])
+        for row in rows
+        if row[name] is not None and math.isfinite(row[name])
+    ]
