@@ -1,0 +1,94 @@
+"""What must be said before torch and its kin are imported, and who they die with."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from distill.logic.errors import InputError
+
+SHIM_PID = "NEXA_SHIM_PID"
+"""The process whose end must be the end of this one too, beside its parent."""
+
+_NAMED = ("torch", "transformers", "trl", "accelerate", "datasets", "tokenizers")
+
+
+def prepare_environment(*, threads: int, is_offline: bool) -> None:
+    """Set what the libraries read while they are imported.
+
+    More threads than free cores cost a multiple (measured: 6 times the wall time), so the number
+    of the spec overrides what is set. Nothing is reported to anybody, and with `is_offline`
+    nothing is looked up on a hub.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    if is_offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    if "RANK" not in os.environ:
+        # Alone there is one process, and Trainer would split it over all devices that it sees.
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
+
+
+def is_local(model: str) -> bool:
+    """Say whether a student's name is a folder here, not the id of one on a hub."""
+    return Path(model).is_dir()
+
+
+def rank() -> int:
+    """The number of this process among those that torchrun started; 0 when it is alone."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world_size() -> int:
+    """How many processes torchrun started; 1 when this one is alone."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def check_processes(wanted: int) -> None:
+    """Raise InputError unless as many processes were started as the spec counts on."""
+    if world_size() != wanted:
+        raise InputError(
+            f"The spec wants {wanted} processes, and {world_size()} were started. Start it with "
+            f"torchrun --standalone --nproc_per_node {wanted} -m training.runner.sft FOLDER."
+        )
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of what a result depends on."""
+    found: dict[str, str] = {}
+    for name in _NAMED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def die_with_parents() -> None:
+    """End this process at once when the one that started it, or the shim, has gone.
+
+    A thread waits for both; a rank that outlived its launcher would hold the device and write
+    into a folder that somebody else continues.
+    """
+    pids = [os.getppid()]
+    if shim := os.environ.get(SHIM_PID):
+        pids.append(int(shim))
+    try:
+        handles = [os.pidfd_open(pid) for pid in pids]
+    except ProcessLookupError:
+        os._exit(1)
+    threading.Thread(target=_wait_and_exit, args=(handles,), daemon=True).start()
+
+
+def _wait_and_exit(handles: list[int]) -> None:
+    # A handle of a process is readable once it has ended, also when its number is taken again.
+    poll = select.poll()
+    for handle in handles:
+        poll.register(handle, select.POLLIN)
+    poll.poll()
+    os._exit(1)

@@ -1,0 +1,92 @@
+"""The trained student as a folder that loads by itself, with a card that says what it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import Trainer
+
+from training.logic.layout import TrainingLayout
+from training.logic.spec import TrainSpec, dump_spec
+from training.runner.environment import library_versions
+from training.runner.publish import draft_of, publish
+from training.runner.render import end_of_turn
+from training.runner.student import Student
+
+_STAND_IN = "offline:"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The last losses, in nats a token, and how long it took."""
+
+    steps: int
+    train_loss: float
+    validation_loss: float | None
+
+
+def save_result(trainer: Trainer, layout: TrainingLayout, student: Student, card: str) -> None:
+    """Write weights, tokenizer, template and card to the run's `model` folder, whole or not at all.
+
+    Every rank calls it, since sharded weights are gathered from all; the first one writes.
+    """
+    args = trainer.args
+    draft = draft_of(layout.model) if args.should_save else Path("unused")
+    model, tokenizer = student.model, student.tokenizer
+    stops = {end_of_turn(tokenizer), tokenizer.eos_token_id} - {None}
+    # Who loads it elsewhere shall stop where the template ends a turn, too.
+    model.generation_config.eos_token_id = sorted(stops)
+    trainer.save_model(str(draft))
+    if args.should_save:
+        (draft / "training_args.bin").unlink(missing_ok=True)
+        (draft / "README.md").write_text(card, encoding="utf-8")
+        publish(draft, layout.model)
+
+
+def model_card(
+    spec: TrainSpec, layout: TrainingLayout, rows: Sequence[Mapping[str, Any]], outcome: Outcome
+) -> str:
+    """The card of the result, as Markdown."""
+    train = layout.rows("train")
+    digest = hashlib.sha256(train.read_bytes()).hexdigest()
+    versions = ", ".join(f"{name} {number}" for name, number in library_versions().items())
+    student = spec.student + (f" at {spec.revision}" if spec.revision else "")
+    validation = outcome.validation_loss
+    lines = [
+        f"# {spec.name}",
+        "",
+        f"A student trained from `{student}` by Nexa Distill, on hypothesis-method pairs.",
+        *_stand_in_note(rows),
+        "",
+        "| | |",
+        "|---|---|",
+        f"| rows trained on | {len(rows):,} |",
+        f"| SHA-256 of {train.name} | `{digest}` |",
+        f"| steps | {outcome.steps:,} |",
+        f"| training loss, mean of the run | {outcome.train_loss:.4f} nats a token |",
+        f"| validation loss at the end | {f'{validation:.4f} nats a token' if validation is not None else 'no rows'} |",
+        f"| libraries | {versions} |",
+        "",
+        "The spec:",
+        "",
+        "```yaml",
+        dump_spec(spec).rstrip(),
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _stand_in_note(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    num_stand_in = sum(str(row.get("teacher") or "").startswith(_STAND_IN) for row in rows)
+    if not num_stand_in:
+        return []
+    return [
+        "",
+        f"**{num_stand_in:,} of {len(rows):,} rows were written by the offline stand-in teacher**, "
+        "a program without knowledge: this student shows that the pipeline works, and nothing else.",
+    ]
