@@ -79,9 +79,10 @@ def _known_price(teacher: str, price: TokenPrice | None) -> TokenPrice | None:
 
 
 class ExportConfig(Document):
-    """`reviewed` takes what a person accepted, `gate` what passed the gate."""
+    """`reviewed` takes what a person accepted, `gold` what several people agreed on or one settled,
+    `gate` what passed the gate."""
 
-    policy: Literal["reviewed", "gate"] = "reviewed"
+    policy: Literal["reviewed", "gate", "gold"] = "reviewed"
     include_system: bool = True
 
 

@@ -7,13 +7,17 @@ everything else is flat, beside it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
+from distill.logic.recipe import Recipe
+from distill.logic.templates import Template
 from distill.logic.types import Message, Scores
+
+_VERSION_DIGITS = 12
 
 SFT_SCHEMA = pa.schema(
     [
@@ -26,15 +30,22 @@ SFT_SCHEMA = pa.schema(
         ("parent_id", pa.string()),
         ("sample_id", pa.string()),
         ("source_id", pa.string()),
+        ("source_sha256", pa.string()),
+        ("source_license", pa.string()),
         ("domain", pa.string()),
         ("template_name", pa.string()),
         ("split", pa.string()),
         ("teacher", pa.string()),
         ("model", pa.string()),
+        ("teacher_params", pa.string()),
+        ("prompt_version", pa.string()),
+        ("draw", pa.int32()),
         ("attempt", pa.int32()),
         ("finish_reason", pa.string()),
         ("prompt_tokens", pa.int64()),
         ("completion_tokens", pa.int64()),
+        ("cost_usd", pa.float64()),
+        ("judge_models", pa.list_(pa.string())),
         pa.field(
             "judge_scores",
             pa.list_(
@@ -44,8 +55,10 @@ SFT_SCHEMA = pa.schema(
             ),
         ),
         ("mean_score", pa.float64()),
+        ("gate_version", pa.string()),
         ("gate_reasons", pa.list_(pa.string())),
         ("decision", pa.string()),
+        ("label_basis", pa.string()),
         ("recipe_hash", pa.string()),
     ]
 )
@@ -59,26 +72,39 @@ def sft_row(
     parent_id: str | None,
     sample_id: str,
     source_id: str,
+    source_text: str,
+    source_license: str | None,
     domain: str,
     template_name: str,
     split: str,
     teacher: str,
     model: str,
+    teacher_params: Mapping[str, object] | None,
+    prompt_version: str | None,
+    draw: int,
     attempt: int,
     finish_reason: str,
     prompt_tokens: int | None,
     completion_tokens: int | None,
+    cost_nano: int | None,
+    judge_models: Collection[str],
     judge_scores: Sequence[Scores],
     mean_score: float | None,
+    gate_version: str | None,
     gate_reasons: Sequence[str],
     decision: str | None,
+    label_basis: str | None,
     recipe_hash: str,
     include_system: bool = True,
 ) -> dict[str, Any]:
     """One row: the chat (system, user, assistant) and where it comes from.
 
     `prompt_id` is the SHA-256 (hex) of the messages before the assistant's, the system message
-    always included: rows with the same one answer the same question.
+    always included: rows with the same one answer the same question. `source_sha256` is that of the
+    passage, UTF-8. `cost_nano` is in 1e-9 USD, None where the price is not known.
+
+    No time and no reviewer: the same decisions, made again elsewhere, give the same bytes, and a row
+    says nothing of a person.
     """
     return {
         "messages": [
@@ -91,23 +117,32 @@ def sft_row(
         "parent_id": parent_id,
         "sample_id": sample_id,
         "source_id": source_id,
+        "source_sha256": hashlib.sha256(source_text.encode()).hexdigest(),
+        "source_license": source_license,
         "domain": domain,
         "template_name": template_name,
         "split": split,
         "teacher": teacher,
         "model": model,
+        "teacher_params": _sorted_json(teacher_params).decode() if teacher_params else None,
+        "prompt_version": prompt_version,
+        "draw": draw,
         "attempt": attempt,
         "finish_reason": finish_reason,
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
+        "cost_usd": None if cost_nano is None else cost_nano / 1e9,
+        "judge_models": sorted(judge_models),
         "judge_scores": [
             {"judge": scores.judge, "dimension": name, "score": float(score)}
             for scores in judge_scores
             for name, score in scores.by_dimension.items()
         ],
         "mean_score": mean_score,
+        "gate_version": gate_version,
         "gate_reasons": [str(reason) for reason in gate_reasons],
         "decision": decision,
+        "label_basis": label_basis,
         "recipe_hash": recipe_hash,
     }
 
@@ -115,6 +150,26 @@ def sft_row(
 def sft_bytes(row: dict[str, Any]) -> bytes:
     """The row as one line of JSONL: UTF-8, keys in the row's order, line breaks escaped."""
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def prompt_version(template: Template) -> str:
+    """The template's name and 12 hexadecimal digits of its content: another text, another version."""
+    return f"{template.name}@{_digest(template.model_dump(mode='json'))}"
+
+
+def gate_version(recipe: Recipe) -> str:
+    """12 hexadecimal digits of what decided: rules, judges, rubric and thresholds."""
+    decides = {"rules", "judges", "rubric", "gate"}
+    no_prices = {"judges": {"__all__": {"price"}}}
+    return _digest(recipe.model_dump(mode="json", include=decides, exclude=no_prices))
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_sorted_json(content)).hexdigest()[:_VERSION_DIGITS]
+
+
+def _sorted_json(content: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
 def _prompt_id(messages: Sequence[Message]) -> str:

@@ -19,8 +19,8 @@ _OF_TEACHERS = Completion.objects.exclude(origin=Completion.Origin.EVALUATED)
 class Cell:
     """So many sample draws that ended in the same place.
 
-    `stage` and `reason` are the first failing stage and the first reason found there; `outcome`
-    and `people_reason` are what people said.
+    `stage` and `reason` are the first failing stage and the first reason found there; `outcome`,
+    `basis` and `people_reason` are what people said.
     """
 
     state: str
@@ -29,6 +29,7 @@ class Cell:
     reason: str = ""
     failure_kind: str = ""
     outcome: str = ""
+    basis: str = ""
     people_reason: str = ""
     attempt: int | None = None
 
@@ -44,6 +45,7 @@ def count_run(run: Run) -> list[Cell]:
             stage=F("verdict__stage"),
             reason=F("verdict__reasons__0"),
             outcome=F("completion__label__outcome"),
+            basis=F("completion__label__basis"),
             people_reason=F("completion__label__decision__reasons__0"),
             attempt=F("completion__attempt"),
         )
@@ -62,6 +64,7 @@ def count_dataset(dataset: Dataset) -> list[Cell]:
             stage=F("verdict__stage"),
             reason=F("verdict__reasons__0"),
             outcome=F("completion__label__outcome"),
+            basis=F("completion__label__basis"),
             people_reason=F("completion__label__decision__reasons__0"),
             attempt=F("completion__attempt"),
         )

@@ -1,12 +1,15 @@
 """Which completions an export takes: at most one of each sample × draw, in a fixed order.
 
-    reviewed   a person accepted it
+    reviewed   a person accepted it, whatever the gate said
+    gold       as reviewed, and several people agreed on that or one settled it
     gate       it passed the gate, nobody rejected it, and where a judge raised a safety flag a
                person accepted it
 
 Of several attempts the best: one that a person accepted, then the higher mean score, then the later
 attempt; the key decides what is still equal. Nothing here depends on a database's own ids, so the
 same content is taken in the same order everywhere.
+
+The answers of students and bases are candidates for no dataset, and so in no export.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from distill.models import Completion, CompletionState, Dataset, Export, Judgeme
 MAX_COUNTED = 100_000
 _BATCH = 5_000
 _ACCEPTED = Q(label__outcome=Label.Outcome.ACCEPTED)
+_GOLD = _ACCEPTED & Q(label__basis__in=[Label.Basis.UNANIMOUS, Label.Basis.ADJUDICATED])
 _REJECTED = Q(label__outcome=Label.Outcome.REJECTED)
 
 
@@ -57,8 +61,8 @@ def _eligible(dataset: Dataset, policy: str, run: Run | None) -> QuerySet[Comple
         # Earlier attempts of a run's sample × draw are of the run too.
         draws = run.sample_draws.filter(sample=OuterRef("sample"), draw=OuterRef("draw"))
         completions = completions.filter(Exists(draws))
-    if policy == Export.Policy.REVIEWED:
-        return completions.filter(_ACCEPTED)
+    if policy != Export.Policy.GATE:
+        return completions.filter(_GOLD if policy == Export.Policy.GOLD else _ACCEPTED)
     passed = completions.filter(state_row__state=CompletionState.State.PASSED).exclude(_REJECTED)
     return passed.filter(_ACCEPTED | ~_has_safety_flag())
 

@@ -23,9 +23,10 @@ def why_nothing(dataset: Dataset, *, policy: str) -> str:
     waterfall = dataset_waterfall(dataset, policy=policy)
     balance = waterfall.balance
     rejected = sum(balance.rejected.values())
-    parts = ["0 accepted" if policy == Export.Policy.REVIEWED else "0 passed the gate"]
+    parts = [_NOTHING[Export.Policy(policy)]]
     if balance.awaiting_review:
-        parts.append(f"{balance.awaiting_review:,} await review")
+        waits = "await a further review" if policy == Export.Policy.GOLD else "await review"
+        parts.append(f"{balance.awaiting_review:,} {waits}")
     if rejected:
         most = f", most for “{waterfall.reasons[0][0].label}”" if waterfall.reasons else ""
         parts.append(f"{rejected:,} rejected{most}")
@@ -33,10 +34,22 @@ def why_nothing(dataset: Dataset, *, policy: str) -> str:
         parts.append(f"{failed:,} failed")
     if balance.pending:
         parts.append(f"{balance.pending:,} not decided yet")
-    return f"Nothing of “{dataset.name}” can be exported: {'; '.join(parts)}. {_advice(waterfall)}"
+    return f"Nothing of “{dataset.name}” can be exported: {'; '.join(parts)}. {_advice(waterfall, policy)}"
 
 
-def _advice(waterfall: Waterfall) -> str:
+_NOTHING = {
+    Export.Policy.GATE: "0 passed the gate",
+    Export.Policy.REVIEWED: "0 accepted",
+    Export.Policy.GOLD: "0 accepted by several people who agreed, or by adjudication",
+}
+
+
+def _advice(waterfall: Waterfall, policy: str) -> str:
+    if waterfall.balance.awaiting_review and policy == Export.Policy.GOLD:
+        return (
+            "Open a queue that wants two reviews of each completion or more, or export what one "
+            "person accepted (policy reviewed)."
+        )
     if waterfall.balance.awaiting_review:
         return "Accept some in review, or export what passed the gate."
     if not waterfall.balance.total:

@@ -4,32 +4,46 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField, Value
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Coalesce, NullIf, Trim
 
 from distill.logic.errors import InputError
 from distill.logic.recipe import Recipe, default_recipe
-from distill.logic.sft import sft_row
-from distill.logic.templates import write_reply
+from distill.logic.sft import gate_version, prompt_version, sft_row
+from distill.logic.templates import Template, write_reply
 from distill.logic.types import Message, Scores
-from distill.models import Completion, Decision, Judgement, Label
+from distill.models import Completion, Decision, Judgement, Label, Reply
 from distill.models import Recipe as RecipeRow
 from distill.queries.sent_messages import first_messages
 
 _BATCH = 500
 _NOT_NEEDED = ("sample__metadata", "parent__text", "parent__fields", "state_row__verdict__evidence")
 
+_LICENSE_KEYS = ("source_license", "license", "licence")
+"""Columns of a file that tell the licence of a source text; the first that says something."""
+
+_LICENSE_CHARACTERS = 200
+
 
 @dataclass(frozen=True, slots=True)
-class RecipeName:
-    """A recipe as a manifest names it."""
+class UsedRecipe:
+    """A recipe that asked for, or decided on, some of the rows."""
 
     name: str
-    version: int
     sha256: str
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownRecipe:
+    used: UsedRecipe
+    content: Recipe
+    gate_version: str
 
 
 class _Judged(NamedTuple):
@@ -44,15 +58,18 @@ class SftRows:
 
     The question is that of a first attempt, whichever attempt is taken: a student is never asked
     with an earlier answer's faults. The answer is written from the parsed fields, or from those of
-    the person who edited it. What it meets on the way (teachers, recipes) it remembers.
+    the person who edited it. The recipes that it meets on the way it remembers.
     """
 
     def __init__(self) -> None:
-        self._contents: dict[int, Recipe] = {}
+        self._known: dict[int, _KnownRecipe] = {}
         self._default = default_recipe()
-        self.recipes: dict[int, RecipeName] = {}
-        self.teachers: set[str] = set()
-        self.judges: set[str] = set()
+
+    @property
+    def recipes(self) -> list[UsedRecipe]:
+        """Every recipe met so far, in an order that no database decides."""
+        used = (known.used for known in self._known.values())
+        return sorted(used, key=lambda one: (one.name, one.sha256))
 
     def read(self, ids: array[int]) -> Iterator[dict[str, Any]]:
         """One row after the other; completions deleted in the meantime are left out."""
@@ -60,51 +77,63 @@ class SftRows:
             batch = ids[start : start + _BATCH]
             found = {one.pk: one for one in _load(batch)}
             judgements = _judgements(batch)
+            costs = _costs(found.values())
             for pk in batch:
                 if pk in found:
-                    yield self._row(found[pk], judgements.get(pk, []))
+                    one = found[pk]
+                    yield self._row(one, judgements.get(pk, []), costs.get(one.call_id))
 
-    def _row(self, completion: Completion, judgements: list[_Judged]) -> dict[str, Any]:
+    def _row(
+        self, completion: Completion, judgements: list[_Judged], cost_nano: int | None
+    ) -> dict[str, Any]:
         sample, state = completion.sample, completion.state_row
-        recipe, recipe_hash = self._recipe_of(completion)
-        self.teachers.add(completion.teacher)
-        self.judges |= {judged.teacher for judged in judgements}
-        decision = _decision(completion)
+        asked = self._recipe(completion.recipe_id)
+        decided = self._recipe(state.verdict.recipe_id if state.verdict else None)
+        recipe = (asked or decided).content if asked or decided else self._default
+        template = recipe.templates.get(completion.template_name)
+        label = _accepting_label(completion)
+        decision = label.decision if label else None
         return sft_row(
-            messages=(*_question(recipe, completion), _answer(recipe, completion, decision)),
+            messages=(*_question(recipe, completion), _answer(template, completion, decision)),
             completion_id=completion.key,
             parent_id=completion.parent.key if completion.parent else None,
             sample_id=sample.key,
             source_id=sample.source_key,
+            source_text=sample.text,
+            source_license=_license(completion),
             domain=sample.domain,
             template_name=completion.template_name,
             split=sample.split,
             teacher=completion.teacher,
             model=completion.model,
+            teacher_params=asked.content.teacher.parameters if asked else None,
+            prompt_version=prompt_version(template) if template else None,
+            draw=completion.draw,
             attempt=completion.attempt,
             finish_reason=completion.finish_reason,
             prompt_tokens=completion.prompt_tokens,
             completion_tokens=completion.completion_tokens,
+            cost_nano=cost_nano,
+            judge_models={one.teacher for one in judgements},
             judge_scores=[Scores(one.judge, one.scores) for one in judgements],
             mean_score=state.mean_score,
+            gate_version=decided.gate_version if decided else None,
             gate_reasons=state.reasons,
             decision=decision.kind if decision else None,
-            recipe_hash=recipe_hash,
+            label_basis=label.basis if label else None,
+            recipe_hash=(asked or decided).used.sha256 if asked or decided else "",
             include_system=recipe.export.include_system,
         )
 
-    def _recipe_of(self, completion: Completion) -> tuple[Recipe, str]:
-        """Its own recipe, else the one that it was judged under, else the default."""
-        verdict = completion.state_row.verdict
-        recipe_id = completion.recipe_id or (verdict.recipe_id if verdict else None)
+    def _recipe(self, recipe_id: int | None) -> _KnownRecipe | None:
         if recipe_id is None:
-            return self._default, ""
-        if recipe_id not in self._contents:
+            return None
+        if recipe_id not in self._known:
             # Not joined: a recipe's document is longer than most completions.
             row = RecipeRow.objects.get(pk=recipe_id)
-            self._contents[recipe_id] = row.content
-            self.recipes[recipe_id] = RecipeName(row.name, row.version, row.sha256)
-        return self._contents[recipe_id], self.recipes[recipe_id].sha256
+            used = UsedRecipe(row.name, row.sha256, row.document)
+            self._known[recipe_id] = _KnownRecipe(used, row.content, gate_version(row.content))
+        return self._known[recipe_id]
 
 
 def _load(ids: Sequence[int]) -> QuerySet[Completion]:
@@ -112,7 +141,25 @@ def _load(ids: Sequence[int]) -> QuerySet[Completion]:
         Completion.objects.filter(pk__in=ids)
         .select_related("sample", "parent", "state_row__verdict", "label__decision")
         .defer(*_NOT_NEEDED)
+        # A few words of the metadata, which may hold a megabyte.
+        .annotate(source_license=Coalesce(*map(_told, _LICENSE_KEYS)))
     )
+
+
+def _told(key: str) -> NullIf:
+    return NullIf(Trim(KeyTextTransform(key, "sample__metadata")), Value("", TextField()))
+
+
+def _license(completion: Completion) -> str | None:
+    told: str | None = vars(completion)["source_license"]
+    return " ".join(told.split())[:_LICENSE_CHARACTERS] if told else None
+
+
+def _costs(completions: Iterable[Completion]) -> dict[int | None, int | None]:
+    """What each call's accepted reply cost, in 1e-9 USD; None where that is not known."""
+    calls = {one.call_id for one in completions if one.call_id}
+    accepted = Reply.objects.filter(call__in=calls, outcome=Reply.ACCEPTED)
+    return dict(accepted.values_list("call", "cost_nano"))
 
 
 def _judgements(ids: array[int]) -> dict[int, list[_Judged]]:
@@ -129,10 +176,9 @@ def _judgements(ids: array[int]) -> dict[int, list[_Judged]]:
     return found
 
 
-def _decision(completion: Completion) -> Decision | None:
+def _accepting_label(completion: Completion) -> Label | None:
     label: Label | None = getattr(completion, "label", None)
-    is_accepted = label is not None and label.outcome == Label.Outcome.ACCEPTED
-    return label.decision if label and is_accepted else None
+    return label if label and label.outcome == Label.Outcome.ACCEPTED else None
 
 
 def _question(recipe: Recipe, completion: Completion) -> tuple[Message, ...]:
@@ -144,8 +190,9 @@ def _question(recipe: Recipe, completion: Completion) -> tuple[Message, ...]:
         return (Message("user", f"{sample.instruction}\n\n{sample.text}".strip()),)
 
 
-def _answer(recipe: Recipe, completion: Completion, decision: Decision | None) -> Message:
+def _answer(
+    template: Template | None, completion: Completion, decision: Decision | None
+) -> Message:
     fields = (decision.fields if decision else None) or completion.fields
-    template = recipe.templates.get(completion.template_name)
     text = write_reply(template, fields) if template and fields else ""
     return Message("assistant", text or completion.text)

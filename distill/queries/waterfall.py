@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from distill.logic.reasons import Reason, Stage
 from distill.models import (
@@ -135,7 +135,9 @@ def waterfall_of_cells(
     sums = balance_cells(cells, policy=policy)
     return Waterfall(
         balance=sums,
-        steps=_steps(cells, _STEPS if is_reviewed else _STEPS[:-1]),
+        steps=_steps(
+            [_overruled(cell, policy) for cell in cells], _STEPS if is_reviewed else _STEPS[:-1]
+        ),
         reasons=reasons,
         attempts=_attempts(cells),
         # A student that passes nothing is a finding, not a recipe to mend.
@@ -144,12 +146,16 @@ def waterfall_of_cells(
 
 
 def balance_cells(cells: Iterable[Cell], *, policy: str) -> Balance:
-    """Sort the cells into the places where a sample draw may end."""
+    """Sort the cells into the places where a sample draw may end.
+
+    Where people decide what is exported, their yes counts whatever the gate said.
+    """
     places: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     failed: Counter[str] = Counter()
     total = 0
-    for cell in cells:
+    for counted in cells:
+        cell = _overruled(counted, policy)
         total += cell.count
         if cell.state == _State.FAILED:
             failed[cell.failure_kind or "unknown"] += cell.count
@@ -157,7 +163,7 @@ def balance_cells(cells: Iterable[Cell], *, policy: str) -> Balance:
             rejected[stage] += cell.count
         elif cell.state != _State.PASSED:
             places["pending"] += cell.count
-        elif policy == Export.Policy.GATE or cell.outcome == Label.Outcome.ACCEPTED:
+        elif _is_eligible(cell, policy):
             places["eligible"] += cell.count
         else:
             places["awaiting_review"] += cell.count
@@ -169,6 +175,23 @@ def balance_cells(cells: Iterable[Cell], *, policy: str) -> Balance:
         rejected=dict(rejected),
         failed=dict(failed),
     )
+
+
+def _overruled(cell: Cell, policy: str) -> Cell:
+    """The cell as it counts for the policy: what a person accepted has passed, but for `gate`."""
+    if policy == Export.Policy.GATE or cell.outcome != Label.Outcome.ACCEPTED:
+        return cell
+    return replace(cell, state=_State.PASSED, stage="", reason="", failure_kind="")
+
+
+def _is_eligible(passed: Cell, policy: str) -> bool:
+    if policy == Export.Policy.GATE:
+        return True
+    is_accepted = passed.outcome == Label.Outcome.ACCEPTED
+    return is_accepted and (policy == Export.Policy.REVIEWED or passed.basis in _GOLD)
+
+
+_GOLD = (Label.Basis.UNANIMOUS, Label.Basis.ADJUDICATED)
 
 
 def _steps(cells: list[Cell], kinds: tuple[_StepKind, ...]) -> tuple[Step, ...]:

@@ -44,6 +44,14 @@ def publish_folder(draft: Path, folder: Path) -> None:
     _flush(folder.parent)
 
 
+def publish_file(draft: Path, path: Path) -> None:
+    """Flush one file of the draft, then let it take the place of what stands under that name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _flush(draft)
+    draft.replace(path)
+    _flush(path.parent)
+
+
 def _sweep(home: Path) -> None:
     """Remove what a killed process left behind; nobody writes on one draft for a day."""
     for left in home.glob(f"{_PREFIX}*"):

@@ -27,22 +27,24 @@ from distill.models import Dataset, Export
 from distill.queries.eligible import eligible_ids
 from distill.queries.export_manifest import why_nothing
 from distill.queries.sft_rows import SftRows
-from distill.services.draft_folder import draft_folder, publish_folder
+from distill.services.draft_folder import draft_folder, publish_file, publish_folder
 from distill.services.manifest import make_manifest, write_manifest
 from distill.services.sft_files import FilePair, file_facts, write_sft_files
+from distill.services.verify_export import fault_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 FOLDER = Path("processed", "distillation", "exports")
+CARD, MANIFEST = "README.md", "manifest.json"
 _BATCH = 50_000
 
 
 def export_dataset(*, dataset: Dataset, policy: str, user: User | None = None) -> Export:
     """Write what the policy takes, and return its export.
 
-    Where an export of this dataset and policy holds the very same rows, that one is returned and
-    nothing new is kept. Raises InputError where nothing is eligible (saying why), the disk is
+    Where an export of this dataset and policy holds the very same rows, that one is returned, its
+    files put back where they are gone or changed, and nothing new is kept. Raises InputError where nothing is eligible (saying why), the disk is
     full, or the dataset's name cannot be a folder.
     """
     ids = eligible_ids(dataset=dataset, policy=policy)
@@ -91,26 +93,35 @@ def _write(draft: Path, dataset: Dataset, policy: str, ids: array[int]) -> dict[
         for file in written.files
     ]
     manifest = make_manifest(dataset, policy, rows, replace(written, files=tuple(named)))
-    card = draft / "README.md"
+    card = draft / CARD
     card.write_text(export_card(manifest), encoding="utf-8")
     manifest["files"].append(asdict(file_facts(card, split=None, rows=0)))
-    write_manifest(draft / "manifest.json", manifest)
+    write_manifest(draft / MANIFEST, manifest)
     return manifest
 
 
 def _restored(known: Export, draft: Path) -> Export:
-    """The export that holds these rows; its files are put back where somebody removed them."""
+    """The export that holds these rows; what somebody removed or changed of it is put back.
+
+    The card is everybody's to edit: it is written only where it is missing.
+    """
     folder = Path(settings.DATA_DIR) / known.folder
+    (draft / CARD).write_text(export_card(_without_card(known)), encoding="utf-8")
+    write_manifest(draft / MANIFEST, known.manifest)
     if not folder.exists():
-        (draft / "README.md").write_text(export_card(_without_card(known)), encoding="utf-8")
-        write_manifest(draft / "manifest.json", known.manifest)
         publish_folder(draft, folder)
+        return known
+    for file in known.manifest["files"]:
+        is_lost = fault_of(known, file) if file["split"] else not (folder / file["name"]).exists()
+        if is_lost:
+            publish_file(draft / file["name"], folder / file["name"])
+    publish_file(draft / MANIFEST, folder / MANIFEST)
     return known
 
 
 def _without_card(known: Export) -> dict[str, Any]:
     manifest: dict[str, Any] = known.manifest
-    files = [file for file in manifest["files"] if file["name"] != "README.md"]
+    files = [file for file in manifest["files"] if file["name"] != CARD]
     return manifest | {"files": files}
 
 

@@ -21,18 +21,17 @@ def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
 
 
 def make_manifest(dataset: Dataset, policy: str, rows: SftRows, written: Written) -> dict[str, Any]:
-    """What the files hold and where that is from."""
+    """What the files hold and where that is from; the recipes whole, so that nothing else is needed.
+
+    A recipe's version is its number in one database, so its hash stands here instead.
+    """
     return {
         "dataset": dataset.name,
         "policy": policy,
         "content_sha256": written.content_sha256,
         "counts": dict(written.counts),
         "files": [asdict(file) for file in written.files],
-        "teachers": sorted(rows.teachers),
-        "judges": sorted(rows.judges),
-        "recipes": sorted(
-            (asdict(recipe) for recipe in rows.recipes.values()),
-            key=lambda recipe: (recipe["name"], recipe["version"]),
-        ),
+        **written.facts.as_manifest(),
+        "recipes": [asdict(recipe) for recipe in rows.recipes],
         **describe_origin(dataset, policy=policy),
     }

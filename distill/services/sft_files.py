@@ -13,6 +13,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from distill.logic.export_facts import ExportFacts
 from distill.logic.sft import SFT_SCHEMA, sft_bytes
 
 ROWS_PER_GROUP = 1_000
@@ -77,11 +78,12 @@ class TableFile:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: every file, rows by split, and a hash of all rows in their order."""
+    """What was written: every file, rows by split, a hash of all rows in their order, their sums."""
 
     files: tuple[FileFacts, ...]
     counts: Mapping[str, int]
     content_sha256: str
+    facts: ExportFacts
 
     def rows_of(self, split: str | None) -> int:
         return self.counts[split or "total"]
@@ -95,6 +97,7 @@ def write_sft_files(
     `content_sha256` is over the lines of JSON, so it does not depend on the Parquet library.
     """
     content = hashlib.sha256()
+    facts = ExportFacts()
     counts = dict.fromkeys(("total", *splits), 0)
     with ExitStack() as stack:
         opened = [
@@ -108,6 +111,7 @@ def write_sft_files(
         for row in rows:
             line = sft_bytes(dict(row))
             content.update(line)
+            facts.add(row)
             counts["total"] += 1
             counts[row["split"]] += 1
             for split, jsonl, parquet in opened:
@@ -119,7 +123,7 @@ def write_sft_files(
         for pair in pairs
         for path in (pair.jsonl, pair.parquet)
     ]
-    return Written(tuple(files), counts, content.hexdigest())
+    return Written(tuple(files), counts, content.hexdigest(), facts)
 
 
 def file_facts(path: Path, *, split: str | None, rows: int, name: str = "") -> FileFacts:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 
@@ -8,8 +9,11 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distill.logic.prices import FREE
 from distill.logic.reasons import Reason
-from distill.logic.sft import SFT_SCHEMA, sft_bytes, sft_row
+from distill.logic.recipe import Recipe
+from distill.logic.sft import SFT_SCHEMA, gate_version, prompt_version, sft_bytes, sft_row
+from distill.logic.templates import SHIPPED
 from distill.logic.types import Message, Scores
 
 MESSAGES = (
@@ -26,19 +30,28 @@ def row(**change):
         "parent_id": None,
         "sample_id": "s1",
         "source_id": "d1",
+        "source_text": "Soils dry.",
+        "source_license": "CC-BY-4.0",
         "domain": "biology",
         "template_name": "pair",
         "split": "train",
         "teacher": "offline:extractive",
         "model": "extractive",
+        "teacher_params": {"temperature": 0.2, "max_tokens": 1024},
+        "prompt_version": "pair@0123456789ab",
+        "draw": 0,
         "attempt": 1,
         "finish_reason": "stop",
         "prompt_tokens": 10,
         "completion_tokens": None,
+        "cost_nano": 1_500,
+        "judge_models": {"openai:b", "openai:a"},
         "judge_scores": [Scores("F", {"plausibility": 1, "grounding": 0.5})],
         "mean_score": 0.75,
+        "gate_version": "0123456789ab",
         "gate_reasons": [Reason.SAFETY],
         "decision": "accept",
+        "label_basis": "single",
         "recipe_hash": "ab" * 32,
     }
     return sft_row(**{**values, **change})
@@ -105,3 +118,31 @@ def test_scores_are_flat_and_reasons_are_codes():
         {"judge": "F", "dimension": "grounding", "score": 0.5},
     ]
     assert row()["gate_reasons"] == ["safety"]
+
+
+def test_what_is_not_known_is_null_and_a_free_answer_costs_zero():
+    unknown = row(cost_nano=None, teacher_params=None, source_license=None, gate_version=None)
+    assert unknown["cost_usd"] is unknown["teacher_params"] is unknown["source_license"] is None
+    assert row(cost_nano=0)["cost_usd"] == 0.0
+    assert row()["cost_usd"] == 1.5e-6
+    assert from_parquet([unknown]).schema == SFT_SCHEMA
+
+
+def test_sets_and_parameters_come_in_an_order_of_their_own():
+    assert row()["judge_models"] == ["openai:a", "openai:b"]
+    assert row()["teacher_params"] == '{"max_tokens":1024,"temperature":0.2}'
+    assert row()["source_sha256"] == hashlib.sha256(b"Soils dry.").hexdigest()
+
+
+def test_another_text_is_another_version_of_the_prompt():
+    pair = SHIPPED["pair"]
+    changed = pair.model_copy(update={"system": "Be brief."})
+    assert prompt_version(pair).startswith("pair@")
+    assert prompt_version(pair) == prompt_version(pair) != prompt_version(changed)
+
+
+def test_the_gates_version_follows_from_what_decides_and_not_from_names_or_prices():
+    recipe = Recipe()
+    renamed = Recipe(name="other", judges=[{"price": FREE}], export={"policy": "gate"})
+    stricter = Recipe(gate={"min_mean": 0.9})
+    assert gate_version(recipe) == gate_version(renamed) != gate_version(stricter)
