@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.logic.log_text import clean_log
+from training.logic.log_text import read_log
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,9 @@ from training.logic.log_text import clean_log
     ],
 )
 def test_codes_of_a_terminal_go_and_text_stays(raw: bytes, shown: str) -> None:
-    assert clean_log(raw, is_cut=False) == shown.rstrip()
+    assert "\n".join(read_log(raw, is_cut=False)) == shown.rstrip()
 
 
 def test_the_end_of_a_log_begins_with_a_whole_line() -> None:
-    assert clean_log(b"lf a line\nwhole", is_cut=True) == "whole"
-    assert clean_log(b"one endless line", is_cut=True) == "one endless line"
+    assert read_log(b"lf a line\nwhole", is_cut=True) == ["whole"]
+    assert read_log(b"one endless line", is_cut=True) == ["one endless line"]

@@ -13,15 +13,18 @@ _ESCAPES = re.compile(
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def clean_log(raw: bytes, *, is_cut: bool) -> str:
-    """A log as text; where only its end is given (`is_cut`), from its first whole line on.
+def read_log(raw: bytes, *, is_cut: bool) -> list[str]:
+    """The lines of a log; where only its end is given (`is_cut`), from its first whole line on.
 
     A line that was written over again and again, as progress bars are, is its last version.
     """
     lines = raw.decode("utf-8", errors="replace").replace("\r\n", "\n").split("\n")
     if is_cut and len(lines) > 1:
         lines = lines[1:]
-    return "\n".join(map(_clean, lines)).rstrip("\n")
+    shown = [_clean(line) for line in lines]
+    while shown and not shown[-1]:
+        shown.pop()
+    return shown
 
 
 def _clean(line: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from training.logic.layout import TrainingLayout
-from training.logic.log_text import clean_log
+from training.logic.log_text import read_log
 from training.models import TrainingRun
 
 TAIL_BYTES = 16 * 1024
@@ -47,7 +47,7 @@ def read_tail(run: TrainingRun) -> LogTail | None:
             raw = file.read(TAIL_BYTES)
     except OSError:
         return None
-    return LogTail(clean_log(raw, is_cut=start > 0), version=str(size), is_cut=start > 0)
+    return LogTail("\n".join(read_log(raw, is_cut=start > 0)), version=str(size), is_cut=start > 0)
 
 
 def list_model_files(run: TrainingRun) -> list[ModelFile]:
