@@ -45,6 +45,8 @@ class Env(BaseSettings):
     web_threads: int = Field(8, validation_alias="WEB_THREADS", ge=1, le=256)
     pipeline_workers: int = Field(2, validation_alias="PIPELINE_WORKERS", ge=1, le=64)
     gpu_workers: int = Field(1, validation_alias="GPU_WORKERS", ge=1, le=16)
+    # Set by the supervisor for what it starts: trainings end with it.
+    supervisor_pid: int | None = Field(None, validation_alias="NEXA_SUPERVISOR_PID", ge=1)
     log_level: LogLevel = Field("INFO", validation_alias="LOG_LEVEL")
     # Set by pytest itself, from the start of its process and in those of its xdist workers.
     pytest_version: str | None = Field(None, validation_alias="PYTEST_VERSION")

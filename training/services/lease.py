@@ -104,5 +104,12 @@ def stale_ids(model: Leased) -> list[int]:
     return list(found.values_list("id", flat=True))
 
 
+def is_held(row: TrainingRun | Evaluation) -> bool:
+    """Say whether a worker works on it, as far as its row tells."""
+    if row.lease_token is None or row.heartbeat_at is None:
+        return False
+    return row.heartbeat_at > timezone.now() - LEASE
+
+
 def _unheld() -> Q:
     return Q(lease_token=None) | Q(heartbeat_at__lt=timezone.now() - LEASE)

@@ -15,6 +15,7 @@ from django.db.models import Count, Q
 from distill.logic.errors import InputError
 from distill.models import Dataset, Export, Sample
 from distill.services.files import plain_errors
+from distill.services.verify_export import verify_export
 from training.logic.rows import SPLITS, RowCheck, clash_message
 
 OnRow = Callable[[str, bytes], None]
@@ -35,11 +36,11 @@ class Source:
 
 def look_at_export(export: Export) -> Source:
     """Read the export's rows. Raises InputError where they cannot, or must not, be trained on."""
+    verify_export(export=export)
     name = str(export)
     check = RowCheck()
-    for path, sha256 in export_files(export).values():
-        if _read(path, check) != sha256:
-            raise InputError(changed_message(path.name, name))
+    for path in export_files(export).values():
+        _read(path, check)
     check.finish(name=name)
     if clashes := _groups_on_both_sides(export):
         raise InputError(clash_message(name, clashes))
@@ -58,31 +59,23 @@ def look_at_file(path: Path, *, on_row: OnRow | None = None) -> Source:
     manifest = _manifest_beside(path)
     facts = [file for file in manifest.get("files", []) if file["name"] == path.name]
     if any(file["sha256"] != sha256 for file in facts):
-        raise InputError(changed_message(path.name, "its manifest"))
+        raise InputError(
+            f"{path.name} is not the file that its manifest tells of: it has been changed (its "
+            "SHA-256 differs). Write it anew with to_sft; or, to train on it as it is, move the "
+            "manifest away."
+        )
     dataset = Dataset.objects.filter(name=manifest.get("dataset", "")).first() if facts else None
     return Source(path.name, sha256, _counts(check), dataset)
 
 
-def export_files(export: Export) -> dict[str, tuple[Path, str]]:
-    """The export's JSONL file and its SHA-256, by split. Raises InputError where one is gone."""
+def export_files(export: Export) -> dict[str, Path]:
+    """The export's JSONL file by split; a split without rows has an empty one."""
     folder = Path(settings.DATA_DIR) / export.folder
-    files = {
-        file["split"]: (folder / file["name"], file["sha256"])
+    return {
+        file["split"]: folder / file["name"]
         for file in export.manifest["files"]
-        if file["name"].endswith(".jsonl") and file["split"] in SPLITS
+        if file["split"] in SPLITS and file["name"].endswith(".jsonl")
     }
-    for path, _sha256 in files.values():
-        if not path.is_file():
-            raise InputError(f"{path.name} of {export} is gone. Export the dataset again.")
-    return files
-
-
-def changed_message(file: str, name: str) -> str:
-    """What to say of a file that is not the one that was written."""
-    return (
-        f"{file} is not the file that {name} tells of: it was changed on disk (SHA-256 differs). "
-        "Write it anew; what was checked must be what is trained on."
-    )
 
 
 def _read(path: Path, check: RowCheck, on_row: OnRow | None = None) -> str:
