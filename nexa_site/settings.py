@@ -25,6 +25,9 @@ DATA_DIR = ENV.data_dir
 OFFLINE_TEACHER_PORT = ENV.teacher_port
 # The supervisor writes this file before it stops its workers; long steps look for it each second.
 STOP_FILE = DATA_DIR / "run" / "stopping"
+SUPERVISOR_PID = ENV.supervisor_pid
+# So many trainings and evaluations at once are on one host.
+GPU_WORKERS = ENV.gpu_workers
 
 
 def _read_secret_key(folder: Path) -> str:
