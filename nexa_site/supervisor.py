@@ -3,7 +3,10 @@
 1. One instance per data folder, by a lock.
 2. The embedded database (unless DATABASE_URL names another), tables, static files, first data.
 3. The Procfile's processes, each in a group of its own, started again when they end.
-4. On SIGINT or SIGTERM: workers and web, then the teacher they talk to, then the database.
+4. On SIGINT or SIGTERM: workers and web, then the teacher they talk to, then the guests, then the
+   database. A guest is a process that a worker started and that outlives it, such as a training:
+   it keeps a locked file named by its process group in `run/guests`, and ends when `run/stopping`
+   appears or the supervisor (NEXA_SUPERVISOR_PID) is gone.
 
 Should the supervisor be killed, its guardian ends the children and the keeper the database.
 """
@@ -24,13 +27,15 @@ from urllib.request import urlopen
 
 from psycopg.conninfo import make_conninfo
 
-from nexa_site import children, keeper, postgres, procfile, watchdog
+from nexa_site import children, guardian, keeper, postgres, procfile, watchdog
 from nexa_site.children import Child, Guard, say
 from nexa_site.env import BASE_DIR, Env, EnvError, read_env
 
 # Together below the 30 s after which service managers lose their patience.
 STOP_SECONDS = 18
 TEACHER_STOP_SECONDS = 3
+# From the moment when the stop file appears; a guest kills its own program after 8.
+GUEST_STOP_SECONDS = 12
 DATABASE_STOP_SECONDS = 8
 WATCH_SECONDS = 10
 HEALTH_SECONDS = 90
@@ -125,9 +130,11 @@ async def _supervise(
     for watcher in watchers:
         watcher.cancel()
     stop_file.touch()
+    guests_gone_by = time.monotonic() + GUEST_STOP_SECONDS
     first = [child for child in family if child.entry.name not in STOPPED_LAST]
     await children.stop(first, seconds=STOP_SECONDS)
     await children.stop(family, seconds=TEACHER_STOP_SECONDS)
+    await _see_guests_off(env.data_dir / "run" / "guests", guests_gone_by)
     await asyncio.wait(lives, timeout=2 * children.LAST_LINES_SECONDS)
     for child in family:
         # One that was just being started when the others were stopped.
@@ -136,6 +143,27 @@ async def _supervise(
     await asyncio.gather(*watchers, return_exceptions=True)
     guard.close()
     stop_file.unlink()
+
+
+async def _see_guests_off(folder: Path, deadline: float) -> None:
+    """Wait for the guests to end; kill the groups of those that stay."""
+    while (pids := _guests(folder)) and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+    for pid in pids:
+        guardian.kill_group(pid)
+
+
+def _guests(folder: Path) -> list[int]:
+    """The guests that live; the file of one that was killed is not locked, and removed."""
+    living = []
+    for path in folder.glob("[0-9]*"):
+        lock = keeper.try_lock(path)
+        if lock is None:
+            living.append(int(path.name))
+        else:
+            path.unlink(missing_ok=True)
+            lock.close()
+    return living
 
 
 async def _watch(env: Env, family: list[Child], guard: Guard) -> None:
@@ -211,6 +239,7 @@ def _child_environment(env: Env) -> dict[str, str]:
         "WEB_WORKERS": env.web_workers,
         "WEB_THREADS": env.web_threads,
         "NEXA_DATA_DIR": env.data_dir,
+        "NEXA_SUPERVISOR_PID": os.getpid(),
         "PYTHONUNBUFFERED": 1,
     }
     programs = str(Path(sys.executable).parent)

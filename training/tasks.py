@@ -87,6 +87,14 @@ def _enqueue_waiting() -> None:
         enqueue_evaluation(evaluation.pk)
 
 
+def enqueue_active_trainings() -> None:
+    """Nudge every active training and evaluation: at a start, those of dead workers become free."""
+    for run in TrainingRun.objects.filter(state__in=TrainingRun.ACTIVE).order_by("id"):
+        enqueue_training(run.pk)
+    for evaluation in Evaluation.objects.filter(state__in=Evaluation.ACTIVE).order_by("id"):
+        enqueue_evaluation(evaluation.pk)
+
+
 def run_watch_trainings() -> None:
     """Nudge every active training and evaluation that nobody follows.
 

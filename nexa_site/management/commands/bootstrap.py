@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from distill import tasks
 from nexa_site.services import bootstrap
 from review.tasks import run_follow
+from training.tasks import enqueue_active_trainings, run_watch_trainings
 
 
 class Command(BaseCommand):
@@ -16,7 +17,7 @@ class Command(BaseCommand):
 
 Run by `make up` before web and workers start; running it again changes nothing that is there.
 The first time it makes the user "admin" and prints the password, once. The demo (144 short
-synthetic passages and a recipe for the offline teacher) is loaded and its pipeline queued once. Runs that a killed worker left are queued again.
+synthetic passages and a recipe for the offline teacher) is loaded and its pipeline queued once. Runs and trainings that a killed worker left are queued again.
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -32,4 +33,6 @@ synthetic passages and a recipe for the offline teacher) is loaded and its pipel
             bootstrap.load_demo()
         tasks.schedule_minutely(tasks.enqueue_stale_runs)
         tasks.schedule_minutely(run_follow)
+        tasks.schedule_minutely(run_watch_trainings)
         tasks.enqueue_active_runs()
+        enqueue_active_trainings()
