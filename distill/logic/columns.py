@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from distill.logic.errors import InputError
+from distill.logic.label_lines import LABEL_MARKS
 from distill.logic.templates import SHIPPED
 
 SAMPLE_FIELDS = (
@@ -101,6 +102,15 @@ _KNOWN_SHAPES: tuple[tuple[frozenset[str], AbstractMapping[str, str]], ...] = (
         frozenset({"source", "source_labels", "rouge_scores", "target"}),
         {"text": "source", "domain": "=computer science"},
     ),
+    (
+        LABEL_MARKS,
+        {
+            **{name: name for name in ("teacher", "draw", "attempt", "finish_reason")},
+            "text": "context",
+            "instruction": "instruction",
+            "answer": "text",
+        },
+    ),
 )
 MAX_COLUMNS = 1_000
 _SECTION_LABELS = ("label", "heading", "section", "title", "name")
@@ -157,7 +167,10 @@ def guess_mapping(
     rows = list(rows)
     for marks, paths in _KNOWN_SHAPES:
         if marks <= set(columns):
-            return _by_name(columns).with_paths(paths)
+            there = {
+                name: path for name, path in paths.items() if path[0] == "=" or path in columns
+            }
+            return _by_name(columns).with_paths(there)
     guess = _by_name(columns)
     if _holds_templates(rows, "task_type") and "template_name" not in guess.paths:
         guess = guess.with_paths({"template_name": "task_type"})

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import orjson
 
 from distill.logic.columns import IGNORED_COLUMNS, Mapping, as_text, value_at
+from distill.logic.completion_key import completion_key
+from distill.logic.label_lines import LABEL_COLUMNS, LabelLineError, form_of, read_label_line
 from distill.logic.templates import SHIPPED, parse_reply
 
 MAX_TEXT_BYTES = 1_000_000
@@ -96,7 +98,8 @@ def draft_sample(values: AbstractMapping[str, object], mapping: Mapping) -> Samp
     """The sample that a row makes, or why it makes none.
 
     Where a row has an instruction but no passage, the instruction is the text: the guide's files
-    are such. An instruction that only repeats the text is left out.
+    are such. An instruction that only repeats the text is left out. Of a label line, ids and
+    content must belong together.
     """
     try:
         return _draft(values, mapping)
@@ -114,7 +117,7 @@ def _draft(values: AbstractMapping[str, object], mapping: Mapping) -> SampleDraf
         "template_name": _optional(values, mapping, "template_name"),
         "title": " ".join(_optional(values, mapping, "title").split()),
     }
-    return SampleDraft(
+    draft = SampleDraft(
         key=sample_key(**content),
         **content,
         source_key=_source_key(values, mapping, text),
@@ -122,6 +125,36 @@ def _draft(values: AbstractMapping[str, object], mapping: Mapping) -> SampleDraf
         has_passage=mapping.has_passages and text != instruction,
         answer=_answer(values, mapping, content["template_name"]),
     )
+    if _is_label_line(values, mapping):
+        _check_label_line(values, draft)
+    return draft
+
+
+def _is_label_line(values: AbstractMapping[str, object], mapping: Mapping) -> bool:
+    return form_of(values) == "lines" and mapping.get("answer") == "text"
+
+
+def _check_label_line(values: AbstractMapping[str, object], draft: SampleDraft) -> None:
+    try:
+        line = read_label_line(values)
+    except LabelLineError as error:
+        raise _RefusedError(error.field, str(error)) from None
+    if line.sample_key != draft.key:
+        raise _RefusedError("sample_id", "Its sample_id is of other content: was it changed?")
+    answer = draft.answer
+    if answer is None:
+        raise _RefusedError("text", "Its text is blank.")
+    key = completion_key(
+        sample_key=draft.key,
+        draw=answer.draw,
+        attempt=answer.attempt,
+        teacher=answer.teacher,
+        text=answer.text,
+    )
+    if line.completion_key != key:
+        raise _RefusedError(
+            "completion_id", "Its completion_id is of another text: was it changed?"
+        )
 
 
 def _text(values: AbstractMapping[str, object], mapping: Mapping, instruction: str) -> str:
@@ -186,6 +219,8 @@ def _metadata(values: AbstractMapping[str, object], mapping: Mapping) -> str:
     if "sample_id" in values:
         # A file of ours: the split follows from the source, here as there.
         left_out |= {"split"}
+    if _is_label_line(values, mapping):
+        left_out |= LABEL_COLUMNS
     kept = {name: value for name, value in values.items() if name not in left_out}
     try:
         dumped = orjson.dumps(kept, default=str, option=orjson.OPT_NON_STR_KEYS)
@@ -205,6 +240,9 @@ def _answer(
     text = _optional(values, mapping, "answer") if mapping.has_answers else ""
     if not text:
         return None
+    if _is_label_line(values, mapping):
+        # As it was, outer white space too: its id is made from it.
+        text = _checked("answer", str(values["text"]))
     finish_reason = _optional(values, mapping, "finish_reason")
     template = SHIPPED.get(template_name or _DEFAULT_TEMPLATE)
     parsed = parse_reply(template, text, finish_reason=finish_reason) if template else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from distill.logic.errors import DistillError, InputError
 from distill.logic.plans import PLANS
+from distill.logic.reasons import Reason
 from distill.logic.recipe import Recipe as RecipeContent
 from distill.logic.recipe import default_recipe, load_recipe
 from distill.management.columns import say_skipped
@@ -177,7 +178,13 @@ def _named_recipe(name: str | None) -> RecipeContent:
 
 
 def start_or_continue(
-    *, dataset: Dataset, recipe: Recipe, kind: Run.Kind, options: dict[str, Any]
+    *,
+    dataset: Dataset,
+    recipe: Recipe,
+    kind: Run.Kind,
+    options: dict[str, Any],
+    rejected_by: str = Run.RejectedBy.ANYBODY,
+    reasons: Collection[Reason] = (),
 ) -> Run:
     """Return a queued run: one that an earlier call left, or a new one.
 
@@ -191,6 +198,8 @@ def start_or_continue(
         sample_limit=options.get("max_samples"),
         budget_nano=None if budget is None else round(budget * NANO),
         fresh=bool(options["dataset"]),
+        rejected_by=rejected_by,
+        reasons=reasons,
     )
 
 
