@@ -23,6 +23,8 @@ from distill.services.runs import stale_runs
 from distill.services.step import run_step
 
 CLUSTER = "pipeline"
+EXPORTED_AT_ONCE = 2_000
+"""So many rows are written while the person waits (about a second); more go to the workers."""
 logger = logging.getLogger(__name__)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.admin import AdminSite, site
+from django.contrib.admin import AdminSite, ModelAdmin, register, site
 from django.contrib.auth.models import User
 from django.db.models import ManyToManyField
 from django.http import HttpRequest
 
 from distill.http import has_role
+from nexa_site.models import ApiToken
 
 
 class NexaAdminSite(AdminSite):
@@ -64,3 +65,20 @@ def close_schedules() -> None:
 
     site.unregister(Schedule)
     site.register(Schedule, ClosedScheduleAdmin)
+
+
+@register(ApiToken)
+class ApiTokenAdmin(ModelAdmin[Any]):
+    """Who has which tokens: to look and to revoke. The digest is shown nowhere."""
+
+    list_display = ("name", "token_key", "user", "last_used_at", "created", "expiry")
+    list_display_links = None
+    search_fields = ("name", "token_key", "user__username")
+    list_select_related = ("user",)
+    fields = ("name", "token_key", "user", "last_used_at", "created", "expiry")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False

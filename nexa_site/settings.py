@@ -111,6 +111,9 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_q",
     "template_partials",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -181,6 +184,45 @@ LANGUAGE_CODE = "en-gb"
 USE_I18N = False
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+# --- API -------------------------------------------------------------------------------------
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "distill.api.authentication.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["distill.api.permissions.HasRole"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["distill.api.parsers.BoundedJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "distill.api.schema.RoleSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    # Counted by each web process for itself.
+    "DEFAULT_THROTTLE_RATES": {"user": "600/min"},
+    "EXCEPTION_HANDLER": "distill.api.errors.answer_error",
+}
+KNOX_TOKEN_MODEL = "nexa_site.ApiToken"  # noqa: S105  (the name of a model)
+REST_KNOX: dict[str, Any] = {
+    "AUTH_HEADER_PREFIX": "Bearer",
+    # Tools that look for leaked secrets know a token by it.
+    "TOKEN_PREFIX": "nexa_",
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Nexa Distill",
+    "DESCRIPTION": "Datasets, runs, completions, decisions, exports and training runs.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["distill.api.permissions.HasAnyRole"],
+    "DISABLE_DOCSTRING_DESCRIPTIONS": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "CompletionStateEnum": "distill.models.CompletionState.State",
+        "RunStateEnum": "distill.models.Run.State",
+        "SourceFileStateEnum": "distill.models.SourceFile.State",
+        "ReasonEnum": "distill.models.run.REASONS",
+        "ReviewerReasonEnum": "review.api.REASONS",
+    },
+}
 
 # --- task queue ------------------------------------------------------------------------------
 # django-q2 delivers at least once: a task that outlives `retry` runs twice. A generation step

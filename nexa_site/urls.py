@@ -9,6 +9,7 @@ from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
 from nexa_site import views
+from nexa_site.api import reference, tokens
 
 # Each application brings its own prefix (`datasets/`, `review/`, …) and name space.
 APPS = [name for name in ("distill", "review", "training") if find_spec(f"{name}.urls")]
@@ -25,5 +26,9 @@ urlpatterns = [
         "password/done/", auth_views.PasswordChangeDoneView.as_view(), name="password_change_done"
     ),
     path("admin/", admin.site.urls),
+    path("api/", reference.api_reference, name="api_reference"),
+    path("api/tokens/", tokens.api_tokens, name="api_tokens"),
+    path("api/tokens/revoke/", tokens.revoke_api_token, name="revoke_api_token"),
+    path("api/v1/", include("nexa_site.api.urls")),
     *(path("", include(f"{name}.urls")) for name in APPS),
 ]
