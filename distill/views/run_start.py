@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
@@ -18,8 +17,7 @@ from distill.logic.errors import DistillError, InputError
 from distill.models import Dataset, Recipe, Run
 from distill.queries.recipes import suggested_recipe
 from distill.queries.runs import Preview, known_teachers, models_of, preview_run, uses_standin
-from distill.services.recipes import save_recipe
-from distill.services.runs import create_run
+from distill.services.start_run import start_run as start_run_service
 from distill.teachers.offline.process import base_url
 from distill.teachers.registry import TeacherCheck, check_teacher
 
@@ -74,39 +72,20 @@ def _start(request: AuthedRequest, form: StartRunForm) -> Run | None:
     """Save the recipe if it was changed, make the run, enqueue it. None: the form says why not."""
     chosen: Recipe = form.cleaned_data["recipe"]
     try:
-        _refuse_second(form)
-        # A start that is refused leaves no new version, which the next one would suggest.
-        with transaction.atomic():
-            recipe = save_recipe(content=form.content, user=request.user)
-            run = create_run(
-                dataset=form.cleaned_data["dataset"],
-                recipe=recipe,
-                kind=form.cleaned_data["kind"],
-                sample_limit=form.cleaned_data["sample_limit"],
-                budget_nano=form.budget_nano,
-                user=request.user,
-            )
+        run = start_run_service(
+            dataset=form.cleaned_data["dataset"],
+            content=form.content,
+            kind=form.cleaned_data["kind"],
+            sample_limit=form.cleaned_data["sample_limit"],
+            budget_nano=form.budget_nano,
+            user=request.user,
+        )
     except DistillError as error:
         form.add_error(None, str(error))
         return None
     tasks.enqueue_run(run.pk)
-    messages.success(request, _what_was_started(form, run, is_changed=recipe != chosen))
+    messages.success(request, _what_was_started(form, run, is_changed=run.recipe != chosen))
     return run
-
-
-def _refuse_second(form: StartRunForm) -> None:
-    """A second click must not start a second run that does the same."""
-    same = Run.objects.filter(
-        dataset=form.cleaned_data["dataset"],
-        recipe__name=form.content.name,
-        kind=form.cleaned_data["kind"],
-        state__in=Run.ACTIVE,
-    )
-    for run in same.select_related("recipe"):
-        if run.recipe.content == form.content:
-            raise InputError(
-                f"Run {run.pk} is doing exactly this already: wait for it, or stop it first."
-            )
 
 
 def _what_was_started(form: StartRunForm, run: Run, *, is_changed: bool) -> str:
