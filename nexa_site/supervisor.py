@@ -134,7 +134,7 @@ async def _supervise(
     first = [child for child in family if child.entry.name not in STOPPED_LAST]
     await children.stop(first, seconds=STOP_SECONDS)
     await children.stop(family, seconds=TEACHER_STOP_SECONDS)
-    await _see_guests_off(env.data_dir / "run" / "guests", guests_gone_by)
+    await asyncio.to_thread(_see_guests_off, env.data_dir / "run" / "guests", guests_gone_by)
     await asyncio.wait(lives, timeout=2 * children.LAST_LINES_SECONDS)
     for child in family:
         # One that was just being started when the others were stopped.
@@ -145,10 +145,10 @@ async def _supervise(
     stop_file.unlink()
 
 
-async def _see_guests_off(folder: Path, deadline: float) -> None:
+def _see_guests_off(folder: Path, deadline: float) -> None:
     """Wait for the guests to end; kill the groups of those that stay."""
     while (pids := _guests(folder)) and time.monotonic() < deadline:
-        await asyncio.sleep(0.1)
+        time.sleep(0.1)
     for pid in pids:
         guardian.kill_group(pid)
 
