@@ -213,7 +213,7 @@ def work_off(run: Run, *, label: str, faults: str = "none") -> Run:
     with (
         _teacher_of(run, faults) as url,
         progress(total or None, label, done=done) as bar,
-        _interruptible(run) as stop,
+        interruptible() as stop,
     ):
         while True:
             state = run_step(
@@ -256,7 +256,7 @@ def _done_of(counts: dict[str, int]) -> tuple[int, int]:
 
 
 @contextmanager
-def _interruptible(run: Run) -> Iterator[Callable[[], bool]]:
+def interruptible() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C into a wish to stop, told by the function given; a second one ends."""
     interrupted = False
 

@@ -47,7 +47,8 @@ def _copy_rows(run: TrainingRun, layout: TrainingLayout) -> None:
     """Copy the export's rows; those of training last, for their presence says that all are there."""
     if run.export is None:
         raise InputError(
-            f"The rows of {run.source['name']} that it trains on are gone. Start a new training."
+            f"The rows of {run.source['name']} that it trains on are gone. Start it anew (train_student: "
+            "with --fresh)."
         )
     verify_export(export=run.export)
     files = export_files(run.export)
