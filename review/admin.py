@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from distill.admin import register
-from review.models import Queue, Slot
+from review.models import GuidelineReading, Queue, Slot
 
-register(Queue, ["dataset", "required_reviews", "created_at"])
+register(
+    Queue,
+    ["dataset", "name", "required_reviews", "is_closed", "guidelines_version", "created_at"],
+    ["is_closed", "is_default"],
+)
+register(GuidelineReading, ["queue", "reviewer", "version", "created_at"])
 register(
     Slot,
     ["queue", "completion", "number", "state", "reviewer"],

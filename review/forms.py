@@ -1,11 +1,21 @@
-"""What the review screen sends."""
+"""What the review screen sends, and what a lead says of a queue."""
 
 from __future__ import annotations
 
-from django import forms
+from collections.abc import Sequence
+from typing import Any, cast
 
-from distill.logic.reasons import REVIEWER_REASONS, Reason
+from django import forms
+from pydantic import ValidationError
+
+from distill.logic.reasons import REVIEWER_REASONS, Reason, Stage
+from distill.models import Dataset
 from distill.services.decide import KINDS
+from review.logic.queue_filter import QueueFilter
+from review.models import Queue
+from review.queries.choices import domains_of, templates_of
+from review.queries.matching import queue_filter
+from review.services.create import MOST_REVIEWS
 
 _LONGEST_MS = 24 * 3600 * 1000
 
@@ -45,3 +55,160 @@ class UndoForm(forms.Form):
 
     client_id = forms.UUIDField()
     decision = forms.IntegerField(min_value=1, max_value=2**63 - 1, required=False)
+
+
+class ReadForm(forms.Form):
+    """Which version of the guidelines was read."""
+
+    version = forms.IntegerField(min_value=1, max_value=2**31 - 1)
+
+
+_GATE_REASONS = [(reason.value, reason.label) for reason in Reason if reason.stage != Stage.REVIEW]
+
+
+def _boxes(label: str, help_text: str = "", choices: Sequence[tuple[str, str]] = ()) -> Any:
+    return forms.MultipleChoiceField(
+        label=label,
+        required=False,
+        choices=choices,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=help_text,
+    )
+
+
+class QueueForm(forms.Form):
+    """A queue as a lead describes it; `wanted` is its filter once the form has been looked at.
+
+    Of a queue whose filter can change no more, or that takes what passed the gate by itself, the
+    filter's fields are left out.
+    """
+
+    name = forms.CharField(
+        max_length=100, help_text="How reviewers know it, for example “Second look at ecology”."
+    )
+    gate = forms.ChoiceField(
+        label="What the gate said",
+        choices=[
+            ("passed", "Passed"),
+            ("rejected", "Rejected: a person's accept takes it back in"),
+            ("both", "Either"),
+        ],
+    )
+    reasons = _boxes("Rejected for", "Any of these; none means any reason.", _GATE_REASONS)
+    domains = _boxes("Domains", "None means all.")
+    templates = _boxes("Templates", "None means all.")
+    score_min = forms.FloatField(
+        label="Mean score from",
+        required=False,
+        min_value=0,
+        max_value=1,
+        widget=forms.NumberInput(attrs={"step": "0.01"}),
+    )
+    score_max = forms.FloatField(
+        label="Mean score to",
+        required=False,
+        min_value=0,
+        max_value=1,
+        widget=forms.NumberInput(attrs={"step": "0.01"}),
+        help_text="From 0 to 1. With a limit, what no judge has scored is left out.",
+    )
+    attempts = forms.ChoiceField(
+        choices=[("any", "All attempts"), ("regenerated", "Only regenerated ones")]
+    )
+    share = forms.IntegerField(
+        label="Share in percent",
+        min_value=1,
+        max_value=100,
+        initial=100,
+        help_text="So many of what fits, evenly chosen; always the same ones.",
+    )
+    required_reviews = forms.IntegerField(
+        label="Reviews of each completion",
+        min_value=1,
+        max_value=MOST_REVIEWS,
+        initial=1,
+        help_text="By so many different people. With two or more there is a label only when all "
+        "agree.",
+    )
+    guidelines = forms.CharField(
+        required=False,
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 12}),
+        help_text="Plain text, an empty line between paragraphs. Reviewers read it before their "
+        "first card, and again when it has changed. Empty: the shipped one.",
+    )
+
+    FILTER = (
+        "gate",
+        "reasons",
+        "domains",
+        "templates",
+        "score_min",
+        "score_max",
+        "attempts",
+        "share",
+    )
+
+    def __init__(
+        self,
+        *args: Any,
+        dataset: Dataset,
+        queue: Queue | None = None,
+        is_settled: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        wanted = queue_filter(queue) if queue else QueueFilter()
+        if queue is not None:
+            kwargs.setdefault("initial", _initial(queue, wanted))
+        super().__init__(*args, **kwargs)
+        self.wanted: QueueFilter | None = wanted
+        self._offer("domains", domains_of(dataset), wanted.domains)
+        self._offer("templates", templates_of(dataset), wanted.templates)
+        if is_settled or (queue and queue.is_default):
+            for name in self.FILTER:
+                del self.fields[name]
+        if is_settled:
+            del self.fields["required_reviews"]
+
+    def _offer(self, name: str, known: Sequence[str], chosen: Sequence[str]) -> None:
+        """One box for each value that the dataset has; no question where there is but one."""
+        values = list(dict.fromkeys((*known, *chosen)))
+        field = cast("forms.MultipleChoiceField", self.fields[name])
+        field.choices = [(value, value or "none given") for value in values]
+        if len(values) < 2 and not chosen:
+            field.widget = forms.MultipleHiddenInput()
+
+    @property
+    def num_reviews(self) -> int:
+        """As far as it is known: one, until something else was said."""
+        said = (
+            self.cleaned_data.get("required_reviews")
+            if self.is_bound
+            else self.get_initial_for_field(self.fields["required_reviews"], "required_reviews")
+        )
+        return int(said or 1)
+
+    def clean(self) -> dict[str, Any]:
+        """Make `wanted`; None where the fields of the filter do not say one."""
+        cleaned = super().clean() or {}
+        given = {name: cleaned[name] for name in self.FILTER if name in cleaned}
+        if "gate" not in self.fields:
+            return cleaned
+        self.wanted = None
+        if len(given) < len(self.FILTER):
+            return cleaned
+        try:
+            self.wanted = QueueFilter.model_validate(given)
+        except ValidationError as error:
+            for finding in error.errors():
+                self.add_error(None, finding["msg"])
+        return cleaned
+
+
+def _initial(queue: Queue, wanted: QueueFilter) -> dict[str, Any]:
+    return {
+        **wanted.model_dump(mode="json"),
+        "name": queue.name,
+        "required_reviews": queue.required_reviews,
+        "guidelines": queue.guidelines,
+    }

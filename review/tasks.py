@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from distill.tasks import enqueue
+from review.services.fill import fill_queue
 from review.services.follow import follow_runs, open_missing_queues
+
+
+def enqueue_fill(queue_id: int) -> None:
+    """Let a worker open the slots of a queue that takes more than a page can wait for."""
+    enqueue(run_fill, queue_id)
+
+
+def run_fill(queue_id: int) -> None:
+    """Open the slots of one queue; the second time there is nothing to do."""
+    fill_queue(queue_id=queue_id)
 
 
 def run_follow() -> None:

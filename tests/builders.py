@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.models import Group, User
@@ -26,8 +26,11 @@ from distill.models import (
     Verdict,
 )
 from distill.services.recipes import save_recipe
+from review.logic.queue_filter import QueueFilter
 from review.models import Queue
-from review.services.fill import fill_queue
+from review.services.create import create_queue
+from review.services.fill import DEFAULT_NAME, fill_queue
+from review.services.read import read_guidelines
 
 PASSWORD = "correct horse battery staple"
 
@@ -218,11 +221,38 @@ def make_label(
     return Label.objects.create(completion=completion, outcome=outcome, decision=decision)
 
 
-def make_queue(num_completions: int = 3, *, required_reviews: int = 1) -> Queue:
-    """A queue, filled, over a new dataset with so many completions that passed the gate."""
-    dataset = make_dataset()
-    queue = Queue.objects.create(dataset=dataset, required_reviews=required_reviews)
+def make_queue(
+    num_completions: int = 3,
+    *,
+    required_reviews: int = 1,
+    dataset: Dataset | None = None,
+    wanted: QueueFilter | None = None,
+    readers: Iterable[User] = (),
+) -> Queue:
+    """A queue, filled, after so many completions that passed the gate were added to its dataset.
+
+    It is the dataset's own queue unless it is told what it wants. `readers` know its guidelines.
+    """
+    dataset = dataset or make_dataset()
+    if wanted is None:
+        queue = Queue.objects.create(
+            dataset=dataset, name=DEFAULT_NAME, is_default=True, required_reviews=required_reviews
+        )
+    else:
+        queue = create_queue(
+            dataset=dataset,
+            name=f"queue-{next(_numbers)}",
+            wanted=wanted,
+            required_reviews=required_reviews,
+        )
     for _ in range(num_completions):
         make_completion(dataset=dataset)
-    fill_queue(dataset_id=dataset.pk)
+    fill_queue(queue_id=queue.pk)
+    let_read(queue, *readers)
     return queue
+
+
+def let_read(queue: Queue, *people: User) -> None:
+    """Open the queue's cards to these people: they have read its guidelines."""
+    for person in people:
+        read_guidelines(queue_id=queue.pk, reviewer=person, version=queue.guidelines_version)

@@ -7,33 +7,58 @@ from dataclasses import dataclass
 from typing import Literal
 
 OutcomeName = Literal["accepted", "rejected"]
+BasisName = Literal["single", "unanimous", "legacy"]
 
 _OUTCOMES: dict[str, OutcomeName] = {"accept": "accepted", "reject": "rejected"}
 
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """One decision as the label sees it."""
+    """One decision as the label sees it.
+
+    `required_reviews` is how many reviews its queue wanted; a legacy one was made elsewhere.
+    """
 
     decision_id: int
     kind: str
     is_undone: bool
+    required_reviews: int = 1
+    is_legacy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome, and the decision that it rests on."""
+    """The outcome, the earliest decision that it rests on, and what makes it one."""
 
     decision_id: int
     name: OutcomeName
+    basis: BasisName = "single"
 
 
 def resolve_outcome(opinions: Iterable[Opinion]) -> Outcome | None:
-    """The outcome of the earliest decision that stands; None where nobody has decided.
+    """What the decisions that stand come to; None where there is no label (yet).
 
-    A further opinion (one that came after somebody else had taken the slot) is kept beside it and
-    counts once the earlier one is undone: no silent majority, and nothing a latecomer overwrites.
+    1. Only accept and reject count, and only those that have not been undone.
+    2. The strictest of the queues that they were made in says how many are wanted.
+    3. One wanted: the earliest is the label. Several: the earliest so many have to agree. Until
+       they are there, and where they disagree, there is no label: no silent majority.
+    4. Further ones are kept beside it, and count once an earlier one is undone: nothing that a
+       latecomer overwrites.
+    5. Legacy ones count only where nobody has decided here.
     """
-    standing = (one for one in opinions if one.kind in _OUTCOMES and not one.is_undone)
-    first = min(standing, key=lambda one: one.decision_id, default=None)
-    return Outcome(first.decision_id, _OUTCOMES[first.kind]) if first else None
+    standing = sorted(
+        (one for one in opinions if one.kind in _OUTCOMES and not one.is_undone),
+        key=lambda one: one.decision_id,
+    )
+    made_here = [one for one in standing if not one.is_legacy]
+    if not made_here:
+        return _outcome(standing[0], "legacy") if standing else None
+    num_wanted = max(one.required_reviews for one in made_here)
+    counted = made_here[:num_wanted]
+    if len(counted) < num_wanted or len({one.kind for one in counted}) > 1:
+        return None
+    return _outcome(counted[0], "unanimous" if num_wanted > 1 else "single")
+
+
+def _outcome(opinion: Opinion, basis: BasisName) -> Outcome:
+    return Outcome(opinion.decision_id, _OUTCOMES[opinion.kind], basis)

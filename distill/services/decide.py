@@ -26,11 +26,15 @@ def record_decision(
     client_id: uuid.UUID,
     judge_seen: bool = False,
     active_ms: int | None = None,
+    required_reviews: int = 1,
+    is_legacy: bool = False,
 ) -> Decision:
     """Add one decision and derive the label; the same `client_id` again returns what is stored.
 
-    Accept and reject set the label, skip does not. A person decides a completion once: who has
-    accepted or rejected it gets a ConflictError until that is undone.
+    Accept and reject count for the label (`logic.labels.resolve_outcome` says how), skip does not.
+    `required_reviews` is how many the queue wants of the completion; a decision made elsewhere and
+    imported is legacy. A person decides a completion once: who has accepted or rejected it gets a
+    ConflictError until that is undone. Raises InputError for what is no decision of a reviewer.
     """
     _check(kind, reasons)
     with transaction.atomic():
@@ -49,6 +53,8 @@ def record_decision(
                     "note": note,
                     "judge_seen": judge_seen,
                     "active_ms": active_ms,
+                    "required_reviews": required_reviews,
+                    "is_legacy": is_legacy,
                 },
             )
             relabel(completion_id=completion_id)

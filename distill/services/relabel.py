@@ -12,11 +12,11 @@ def relabel(*, completion_id: int) -> Label | None:
     Call it in the transaction that wrote the decision, under the lock of the completion's state.
     """
     decisions = Decision.objects.filter(completion=completion_id).values_list(
-        "id", "kind", "undone_by"
+        "id", "kind", "undone_by", "required_reviews", "is_legacy"
     )
     outcome = resolve_outcome(
-        Opinion(decision_id, kind, undone_by is not None)
-        for decision_id, kind, undone_by in decisions
+        Opinion(decision_id, kind, undone_by is not None, required_reviews, is_legacy)
+        for decision_id, kind, undone_by, required_reviews, is_legacy in decisions
     )
     if outcome is None:
         Label.objects.filter(completion=completion_id).delete()
@@ -24,7 +24,7 @@ def relabel(*, completion_id: int) -> Label | None:
     label = Label(
         completion_id=completion_id,
         outcome=outcome.name,
-        basis=Label.Basis.SINGLE,
+        basis=outcome.basis,
         decision_id=outcome.decision_id,
     )
     Label.objects.bulk_create(

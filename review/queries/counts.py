@@ -74,29 +74,27 @@ def slot_counts(queue_ids: Collection[int]) -> dict[int, SlotCounts]:
 
 
 def decided_since(*, since: datetime, reviewer: User) -> dict[int, Decided]:
-    """By dataset: how many were accepted or rejected since `since` and not taken back."""
-    decisions = _verdicts_since(Decision.objects.all(), since)
-    by_dataset = (
-        decisions.order_by()
-        .values_list("completion__sample__dataset")
+    """By queue: how many were accepted or rejected since `since` and not taken back."""
+    by_queue = (
+        _decided_since(Decision.objects.all(), since)
+        .order_by()
+        .values_list("slot__queue")
         .annotate(num_all=Count("id"), num_mine=Count("id", filter=Q(reviewer=reviewer)))
     )
-    return {dataset_id: Decided(*counts) for dataset_id, *counts in by_dataset}
+    return {queue_id: Decided(*counts) for queue_id, *counts in by_queue}
 
 
 def my_decisions_since(*, since: datetime, reviewer: User) -> int:
     """How many the person has accepted or rejected since `since`, in all queues."""
-    return _verdicts_since(Decision.objects.filter(reviewer=reviewer), since).count()
+    return _decided_since(Decision.objects.filter(reviewer=reviewer), since).count()
 
 
-def _verdicts_since(decisions: QuerySet[Decision], since: datetime) -> QuerySet[Decision]:
-    # Ids follow time: walking back to the last decision before `since` reads no older ones.
-    before = decisions.filter(created_at__lt=since).order_by("-id").values("id")[:1]
-    return decisions.filter(
-        id__gt=Coalesce(Subquery(before), 0),
-        kind__in=(Decision.Kind.ACCEPT, Decision.Kind.REJECT),
-        undone_by=None,
-    )
+def _decided_since(decisions: QuerySet[Decision], since: datetime) -> QuerySet[Decision]:
+    """Those that took a slot and have it still: what was undone or imported has none."""
+    in_queues = decisions.filter(slot__isnull=False)
+    # The ids of these follow time: walking back to the last one before `since` reads no older ones.
+    before = in_queues.filter(created_at__lt=since).order_by("-id").values("id")[:1]
+    return in_queues.filter(id__gt=Coalesce(Subquery(before), 0))
 
 
 def next_free_at(*, queue_id: int) -> datetime | None:

@@ -12,11 +12,16 @@ KINDS = (Decision.Kind.ACCEPT, Decision.Kind.REJECT, Decision.Kind.SKIP)
 
 
 def my_decisions(*, queue_id: int, reviewer: User) -> QuerySet[Decision]:
-    """The person's decisions in this queue, the newest first, those taken back among them."""
-    in_queue = Slot.objects.filter(queue=queue_id, completion=OuterRef("completion"))
-    return Decision.objects.filter(Exists(in_queue), reviewer=reviewer, kind__in=KINDS).order_by(
-        "-id"
-    )
+    """The person's decisions in this queue, the newest first, those taken back among them.
+
+    A decision is of the queue whose slot it took. A skip or a further opinion took none: it is of
+    each queue that its completion stands in.
+    """
+    slots = Slot.objects.filter(completion=OuterRef("completion"))
+    in_queue = slots.filter(queue=queue_id)
+    elsewhere = slots.filter(decision=OuterRef("pk")).exclude(queue=queue_id)
+    decisions = Decision.objects.filter(Exists(in_queue), ~Exists(elsewhere))
+    return decisions.filter(reviewer=reviewer, kind__in=KINDS).order_by("-id")
 
 
 def standing_decisions(*, queue_id: int, reviewer: User) -> QuerySet[Decision]:

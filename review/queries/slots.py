@@ -10,9 +10,7 @@ from review.models import Slot
 
 CARD_RELATIONS = (
     "queue__dataset",
-    "completion__state_row",
     "completion__sample",
-    "completion__parent__state_row",
 )
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from distill.models import CompletionState, Dataset, Run
 from distill.services.ingest.datasets import MADE_FOR_A_FILE
-from review.services.fill import fill_queue
+from review.services.fill import fill_queues
 
 RECENT = timedelta(minutes=5)
 
@@ -33,7 +33,7 @@ def open_missing_queues() -> int:
         .exclude(queues__is_default=True)
         .exclude(_ONE_STAGES_TABLE)
     )
-    return sum(fill_queue(dataset_id=pk) for pk in missing.values_list("pk", flat=True))
+    return sum(fill_queues(dataset_id=pk) for pk in missing.values_list("pk", flat=True))
 
 
 def follow_runs() -> int:
@@ -41,4 +41,4 @@ def follow_runs() -> int:
     lately = Q(state__in=Run.ACTIVE) | Q(finished_at__gt=timezone.now() - RECENT)
     running = Run.objects.filter(lately).values("dataset")
     datasets = Dataset.objects.filter(pk__in=running).exclude(_ONE_STAGES_TABLE)
-    return sum(fill_queue(dataset_id=pk) for pk in datasets.values_list("pk", flat=True))
+    return sum(fill_queues(dataset_id=pk) for pk in datasets.values_list("pk", flat=True))

@@ -16,6 +16,8 @@ from distill.logic.reasons import Reason
 from distill.models import Decision
 from distill.services.decide import record_decision
 from review.models import Slot
+from review.services.satisfied import close_satisfied
+from review.services.turns import wait_turn
 
 
 class Standing(StrEnum):
@@ -25,7 +27,7 @@ class Standing(StrEnum):
     LATE = "late"
     """The lease had ended, but there still was a slot for it: it counts."""
     EXTRA = "extra"
-    """Others have all the slots, or a later attempt has the place: kept as a further opinion."""
+    """No slot is left for it, or a later attempt has the place: kept as a further opinion."""
     REPEATED = "repeated"
     """It had been stored before; nothing was changed."""
 
@@ -52,39 +54,59 @@ def settle_slot(
 ) -> Settled:
     """Record the decision and close the slot (a skip opens it for others); nothing is dropped.
 
-    1. The completion's slots are locked, then its state: always in this order.
+    1. The person's turn is waited for, then the completion's slots in all queues are locked, then
+       its state: always in this order.
     2. The decision is recorded; the same `client_id` again gives what is stored.
-    3. It takes the reviewer's own slot, else a slot that is still free, so that the number of
-       wanted reviews is only exceeded where somebody else has been given the last one.
+    3. It takes the reviewer's own slot, else one of the queue that is still free, so that the
+       number of wanted reviews is only exceeded where somebody else has been given the last one.
+    4. Open slots of other queues that have enough reviews with it are closed.
     """
     with transaction.atomic():
-        slots = _lock_slots(slot_id)
+        queue_id, completion_id = _find_card(slot_id)
+        wait_turn(reviewer_id=reviewer.pk, queue_id=queue_id)
+        slots = _lock_slots(completion_id)
         is_repeated = Decision.objects.filter(client_id=client_id).exists()
+        place = _find_place(slots, slot_id=slot_id, reviewer=reviewer)
         decision = record_decision(
-            completion_id=slots[0].completion_id,
+            completion_id=completion_id,
             reviewer=reviewer,
             kind=kind,
             reasons=reasons,
             note=note,
             client_id=client_id,
-            judge_seen=_has_seen_judge(slots[0].completion_id, reviewer),
+            judge_seen=_has_seen_judge(completion_id, reviewer),
             active_ms=active_ms,
+            required_reviews=_num_wanted(place, slots, slot_id),
         )
         if is_repeated:
             return Settled(decision, Standing.REPEATED)
-        slot = _find_place(slots, slot_id=slot_id, reviewer=reviewer)
-        if slot is None or not _move(slot, decision):
+        is_placed = place is not None and _move(place, decision)
+        close_satisfied(slots, except_for=place)
+        if place is None or not is_placed:
             return Settled(decision, Standing.EXTRA)
-        in_time = slot.lease_token == lease_token and slot.lease_until and slot.lease_until >= now
+        in_time = (
+            place.lease_token == lease_token and place.lease_until and place.lease_until >= now
+        )
         return Settled(decision, Standing.COUNTED if in_time else Standing.LATE)
 
 
-def _lock_slots(slot_id: int) -> list[Slot]:
-    same_completion = Slot.objects.filter(completion__slots=slot_id).order_by("number")
-    slots = list(same_completion.select_for_update(of=("self",)))
-    if not slots:
-        raise InputError("This card no longer exists: its dataset has been deleted.")
-    return slots
+def _find_card(slot_id: int) -> tuple[int, int]:
+    card = Slot.objects.filter(pk=slot_id).values_list("queue_id", "completion_id").first()
+    if card is None:
+        raise InputError("This card no longer exists: its queue or its dataset has been deleted.")
+    return card
+
+
+def _lock_slots(completion_id: int) -> list[Slot]:
+    slots = Slot.objects.filter(completion=completion_id).select_related("queue")
+    # By id: whoever locks several slots does it in this order, so that nobody waits in a ring.
+    return list(slots.order_by("id").select_for_update(of=("self",)))
+
+
+def _num_wanted(place: Slot | None, slots: Sequence[Slot], slot_id: int) -> int:
+    """What the queue wants whose slot the decision takes, else that of the card."""
+    card = place or next((slot for slot in slots if slot.pk == slot_id), None)
+    return card.queue.required_reviews if card else 1
 
 
 def _has_seen_judge(completion_id: int, reviewer: User) -> bool:
@@ -94,11 +116,14 @@ def _has_seen_judge(completion_id: int, reviewer: User) -> bool:
 
 
 def _find_place(slots: Sequence[Slot], *, slot_id: int, reviewer: User) -> Slot | None:
-    for slot in slots:
-        if slot.state == Slot.State.CLAIMED and slot.reviewer_id == reviewer.pk:
-            return slot
-    free = [slot for slot in slots if slot.state == Slot.State.OPEN]
-    return next((slot for slot in free if slot.pk == slot_id), free[0] if free else None)
+    """The person's own slot, wherever it is, else the card's, else another free one beside it."""
+    card = next((slot for slot in slots if slot.pk == slot_id), None)
+    if card is None:
+        return None
+    own = [s for s in slots if s.state == Slot.State.CLAIMED and s.reviewer_id == reviewer.pk]
+    beside = [s for s in slots if s.queue_id == card.queue_id and s.state == Slot.State.OPEN]
+    places = (*own, *(slot for slot in beside if slot is card), *beside)
+    return next(iter(places), None)
 
 
 def _move(slot: Slot, decision: Decision) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.contrib.auth.models import User
 
 from review.logic.leases import LEASE
-from review.models import Queue, Slot
+from review.models import Slot
 from review.queries.slots import held_slots
 from review.services.claim import claim_next
 from review.services.fill import fill_queue
@@ -16,12 +16,12 @@ from review.services.fill import fill_queue
 def take_card(*, queue_id: int, reviewer: User, now: datetime) -> bool:
     """Give the reviewer a card: the one held already, with a fresh lease, else the next one.
 
-    When nothing is left, completions that passed the gate since then are looked for once.
+    When nothing is left, what belongs into the queue since then is looked for once. Raises
+    ConflictError while the guidelines have not been read.
     """
     if _renew(queue_id, reviewer, now) or claim_next(queue_id=queue_id, reviewer=reviewer, now=now):
         return True
-    dataset_id = Queue.objects.values_list("dataset_id", flat=True).get(pk=queue_id)
-    if not fill_queue(dataset_id=dataset_id):
+    if not fill_queue(queue_id=queue_id):
         return False
     return bool(claim_next(queue_id=queue_id, reviewer=reviewer, now=now))
 

@@ -14,7 +14,8 @@ from distill.models import CompletionState, Decision
 from distill.services.undo import undo_decision
 from review.logic.leases import LEASE
 from review.models import Slot
-from review.queries.history import standing_decisions
+from review.queries.history import my_decisions, standing_decisions
+from review.services.turns import wait_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +36,47 @@ def undo_last(
 ) -> Undone:
     """Undo the reviewer's last decision in the queue that stands, or the one named.
 
-    The slot goes to the same reviewer with a new lease. It cannot where somebody else has been
+    The slot goes to the same reviewer with a new lease, also in a queue closed meanwhile. It cannot where somebody else has been
     given it since a skip, or where a later attempt has replaced the completion; the undo stands all
     the same. The same `client_id` again changes nothing.
     """
     with transaction.atomic():
+        wait_turn(reviewer_id=reviewer.pk, queue_id=queue_id)
         stored = Decision.objects.filter(client_id=client_id, reviewer=reviewer).first()
         decision = stored.undoes if stored else _choose(queue_id, reviewer, decision_id)
         if decision is None:
             raise InputError("There is nothing of yours to undo in this queue.")
-        slots = list(
-            Slot.objects.select_for_update()
-            .filter(queue=queue_id, completion=decision.completion_id)
-            .order_by("number")
-        )
+        same = Slot.objects.filter(completion=decision.completion_id).order_by("id")
+        slots = list(same.select_for_update())
         undo = undo_decision(decision_id=decision.pk, reviewer=reviewer, client_id=client_id)
         if stored or undo.client_id != client_id:
-            return Undone(decision, is_back=_holds(slots, reviewer) is not None)
-        return Undone(decision, is_back=_bring_back(slots, decision, now))
+            return Undone(decision, is_back=_holds(slots, reviewer, queue_id))
+        if _has_another(slots, decision):
+            return Undone(decision, is_back=_holds(slots, reviewer, queue_id))
+        here = [slot for slot in slots if slot.queue_id == queue_id]
+        return Undone(decision, is_back=_bring_back(here, decision, now))
 
 
 def _choose(queue_id: int, reviewer: User, decision_id: int | None) -> Decision | None:
-    standing = standing_decisions(queue_id=queue_id, reviewer=reviewer)
-    if decision_id is not None:
-        return Decision.objects.filter(
-            pk=decision_id, reviewer=reviewer, completion__slots__queue=queue_id
-        ).first()
-    return standing.first()
+    if decision_id is None:
+        return standing_decisions(queue_id=queue_id, reviewer=reviewer).first()
+    return my_decisions(queue_id=queue_id, reviewer=reviewer).filter(pk=decision_id).first()
 
 
-def _holds(slots: list[Slot], reviewer: User) -> Slot | None:
-    held = (s for s in slots if s.state == Slot.State.CLAIMED and s.reviewer_id == reviewer.pk)
-    return next(held, None)
+def _holds(slots: list[Slot], reviewer: User, queue_id: int) -> bool:
+    return any(
+        slot.state == Slot.State.CLAIMED
+        and (slot.reviewer_id, slot.queue_id) == (reviewer.pk, queue_id)
+        for slot in slots
+    )
+
+
+def _has_another(slots: list[Slot], decision: Decision) -> bool:
+    """Whether the person has a slot of the completion beside the one that the decision took."""
+    return any(
+        slot.reviewer_id == decision.reviewer_id and slot.decision_id != decision.pk
+        for slot in slots
+    )
 
 
 def _bring_back(slots: list[Slot], decision: Decision, now: datetime) -> bool:
@@ -77,7 +87,7 @@ def _bring_back(slots: list[Slot], decision: Decision, now: datetime) -> bool:
         return False
     unmoved = Slot.objects.filter(pk=slot.pk, state=slot.state, decision=slot.decision_id)
     if not CompletionState.objects.filter(pk=decision.completion_id, is_open=True).exists():
-        unmoved.update(state=Slot.State.SUPERSEDED, decision=None)
+        unmoved.update(state=Slot.State.SUPERSEDED, decision=None, reviewer=None)
         return False
     moved = unmoved.update(
         state=Slot.State.CLAIMED,

@@ -1,4 +1,4 @@
-"""The list of queues, and the screen on which people decide."""
+"""The screen on which people decide, behind the guidelines that they read first."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from django.views.decorators.http import require_safe
 from distill.http import AuthedRequest, has_role, render_partial, require_role
 from distill.logic.errors import ConflictError, InputError
 from distill.logic.reasons import Reason
-from review.forms import DecisionForm, UndoForm
+from review.forms import DecisionForm, ReadForm, UndoForm
 from review.logic.keys import KEYS, REASON_KEYS, key_map
 from review.models import Queue
+from review.queries.guidelines import guidelines_of
 from review.queries.proof import read_proof
-from review.queries.queues import queue_lines
 from review.queries.screen import review_screen
-from review.services.follow import open_missing_queues
+from review.services.read import read_guidelines
 from review.services.settle import Settled, Standing, settle_slot
 from review.services.take import take_card
 from review.services.undo import undo_last
+from review.views.today import midnight
 
 QueueView = Callable[[AuthedRequest, int], HttpResponse]
 
@@ -37,19 +38,6 @@ _NOTES = {
     Standing.EXTRA: " Kept as a further opinion: somebody else had been given the card.",
     Standing.REPEATED: " It had been saved before; nothing was changed.",
 }
-
-
-@never_cache
-@require_safe
-@require_role("reviewer", "lead", "operator")
-def queues(request: AuthedRequest) -> HttpResponse:
-    # Nobody should wait for the minute in which the task looks.
-    open_missing_queues()
-    context = {
-        "lines": queue_lines(reviewer=request.user, midnight=_midnight()),
-        "may_review": has_role(request.user, "reviewer", "lead"),
-    }
-    return render(request, "review/queues.html", context)
 
 
 @never_cache
@@ -75,8 +63,46 @@ def _posted(view: QueueView) -> QueueView:
 @_posted
 def claim(request: AuthedRequest, queue_id: int) -> HttpResponse:
     get_object_or_404(Queue, pk=queue_id)
-    take_card(queue_id=queue_id, reviewer=request.user, now=timezone.now())
-    return _answer(request, queue_id, "")
+    return _answer(request, queue_id, _take(request, queue_id))
+
+
+@never_cache
+@require_safe
+@require_role("reviewer", "lead", "operator")
+def guidelines(request: AuthedRequest, queue_id: int) -> HttpResponse:
+    """The text by itself, reachable from every card."""
+    queue = get_object_or_404(Queue.objects.select_related("dataset"), pk=queue_id)
+    context = {
+        "queue": queue,
+        "guidelines": guidelines_of(queue, reader=request.user),
+        "may_review": has_role(request.user, "reviewer", "lead"),
+    }
+    return render(request, "review/guidelines.html", context)
+
+
+@require_role("reviewer", "lead")
+@_posted
+def read(request: AuthedRequest, queue_id: int) -> HttpResponse:
+    """Having read the guidelines opens the queue's cards, and takes the first."""
+    get_object_or_404(Queue, pk=queue_id)
+    form = ReadForm(request.POST)
+    if not form.is_valid():
+        return _answer(request, queue_id, _first_error(form))
+    version = form.cleaned_data["version"]
+    try:
+        read_guidelines(queue_id=queue_id, reviewer=request.user, version=version)
+    except ConflictError as error:
+        return _answer(request, queue_id, str(error))
+    return _answer(request, queue_id, _take(request, queue_id))
+
+
+def _take(request: AuthedRequest, queue_id: int) -> str:
+    """Put a card before the person; what is said where the queue gives none yet."""
+    try:
+        take_card(queue_id=queue_id, reviewer=request.user, now=timezone.now())
+    except ConflictError as error:
+        return str(error)
+    return ""
 
 
 @require_role("reviewer", "lead")
@@ -91,7 +117,8 @@ def decide(request: AuthedRequest, queue_id: int) -> HttpResponse:
         said = _say(_settle(request, queue_id, form, now))
     except (ConflictError, InputError) as error:
         said = str(error)
-    take_card(queue_id=queue_id, reviewer=request.user, now=now)
+    # Where the guidelines have changed meanwhile, the screen shows them in place of a card.
+    _take(request, queue_id)
     return _answer(request, queue_id, said)
 
 
@@ -162,14 +189,10 @@ def _show(request: AuthedRequest, queue_id: int, *, said: str = "") -> HttpRespo
     queue = get_object_or_404(Queue.objects.select_related("dataset"), pk=queue_id)
     now = timezone.now()
     context = {
-        "screen": review_screen(queue=queue, reviewer=request.user, now=now, midnight=_midnight()),
+        "screen": review_screen(queue=queue, reviewer=request.user, now=now, midnight=midnight()),
         "said": said,
         "keys": {key.action: key for key in KEYS},
         "reason_keys": REASON_KEYS,
         "key_map": key_map(),
     }
     return render_partial(request, "review/queue.html", context, partial="card")
-
-
-def _midnight() -> datetime:
-    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)

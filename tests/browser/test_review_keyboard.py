@@ -68,7 +68,7 @@ def open_queue(
     def open_it(num_cards: int) -> Screen:
         log_in(context, anna, live_server.url)
         context.add_init_script(RECORD_KEYS)
-        screen = Screen(context.new_page(), make_queue(num_cards))
+        screen = Screen(context.new_page(), make_queue(num_cards, readers=[anna]))
         screen.page.set_default_timeout(10_000)
         screen.page.on("pageerror", lambda error: screen.problems.append(str(error)))
         screen.page.on("console", lambda line: complain(screen, line.type, line.text))
@@ -125,7 +125,8 @@ def test_a_whole_session_by_keyboard(live_server, page: Page, anna: User):
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
-    page.locator("#take").focus()
+    expect(page.get_by_role("heading", name="Read this first")).to_be_visible()
+    expect(page.locator("#start")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#card[data-card]")).to_be_visible()
     keys = ["a", "x1", "a", "s", "a", "x9", "a", "a", "x3", "s", "a", "a"]
@@ -397,7 +398,7 @@ def no_violations(page: Page) -> None:
 
 
 def test_without_javascript_the_forms_do_it(live_server, browser: Browser, anna: User):
-    queue = make_queue(3)
+    queue = make_queue(3, readers=[anna])
     context = browser.new_context(java_script_enabled=False)
     log_in(context, anna, live_server.url)
     page = context.new_page()

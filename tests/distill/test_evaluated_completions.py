@@ -34,7 +34,7 @@ from distill.services.step import run_step
 from distill.services.store_answers import ModelAnswer, store_answers
 from distill.teachers.offline import offline_teacher
 from review.models import Slot
-from review.services.fill import fill_queue
+from review.services.fill import fill_queues
 from tests.builders import (
     PAIR,
     make_completion,
@@ -173,7 +173,7 @@ def student_of(taught: Completion) -> Completion:
 
 
 def test_no_queue_opens_a_slot_for_a_students_answer(taught: Completion) -> None:
-    fill_queue(dataset_id=taught.sample.dataset_id)
+    fill_queues(dataset_id=taught.sample.dataset_id)
     assert [slot.completion_id for slot in Slot.objects.all()] == [taught.pk]
 
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 from distill.logic.samples import text_key
 from distill.models import Completion, Sample, SampleDraw
 from distill.templatetags.nexa_samples import named_source, sample_title
-from review.services.fill import fill_queue
+from review.services.fill import fill_queues
 from tests.builders import make_completion, make_dataset, make_run, make_sample, make_user
 
 TEXT = "Kelp forests shade the sea floor.\nUrchins graze them down to barren rock " + "again " * 30
@@ -67,9 +67,9 @@ def test_no_page_shows_a_hash_as_title_or_source(lead: Client):
 @pytest.mark.django_db
 def test_the_review_card_is_called_by_its_first_words(lead: Client):
     completion = make_completion(make_untitled())
-    fill_queue(dataset_id=completion.sample.dataset_id)
+    fill_queues(dataset_id=completion.sample.dataset_id)
     queue = completion.slots.get().queue
-    lead.post(reverse("review:claim", args=[queue.pk]))
+    lead.post(reverse("review:read", args=[queue.pk]), {"version": 1})
     shown = page(lead, "review:queue", queue.pk)
     assert HASH not in shown
     assert '<h2 id="card-title">Untitled: Kelp forests' in shown

@@ -26,9 +26,10 @@ from distill.models import (
 from distill.services.recipes import save_recipe
 from nexa_site.services.bootstrap import create_roles
 from review.models import Queue
-from review.services.fill import fill_queue
+from review.services.fill import fill_queues
 from review.services.take import take_card
 from tests.builders import (
+    let_read,
     make_completion,
     make_dataset,
     make_judgement,
@@ -68,7 +69,7 @@ def _grow(dataset: Dataset, run: Run, first: Completion, *, by: int) -> None:
         make_verdict(again, run, reasons=[Reason.CITATION])
         _grow_beside(number)
     _grow_files(dataset, by)
-    fill_queue(dataset_id=dataset.pk)
+    fill_queues(dataset_id=dataset.pk)
 
 
 def _grow_beside(number: int) -> None:
@@ -76,7 +77,7 @@ def _grow_beside(number: int) -> None:
     dataset = make_dataset()
     run = make_run(dataset, recipe=make_recipe(name=f"recipe-{dataset.pk}"))
     make_sample_draw(run, state=STATE.PASSED)
-    fill_queue(dataset_id=dataset.pk)
+    fill_queues(dataset_id=dataset.pk)
     completion = make_completion(dataset=dataset)
     make_label(make_completion(dataset=dataset))
     export = Export.objects.create(
@@ -107,6 +108,7 @@ def ask(client):
     make_verdict(first, run, reasons=[Reason.TOO_SHORT])
     _grow(dataset, run, first, by=3)
     queue = Queue.objects.get(dataset=dataset)
+    let_read(queue, user)
     take_card(queue_id=queue.pk, reviewer=user, now=timezone.now())
     export = Export.objects.latest("pk")
     client.force_login(user)

@@ -16,14 +16,15 @@ from distill.services.decide import record_decision
 from review.logic.leases import LEASE
 from review.models import Slot
 from review.services.claim import claim_next
-from review.services.fill import fill_queue
+from review.services.fill import fill_queue, fill_queues
 from review.services.release import release_expired
 from review.services.settle import settle_slot
 from review.services.take import take_card
-from tests.builders import make_completion, make_dataset, make_queue, make_user
+from tests.builders import let_read, make_completion, make_dataset, make_queue, make_user
 
 
 def claim(queue, reviewer, *, count=1, now=None) -> list[Slot]:
+    let_read(queue, reviewer)
     return claim_next(queue_id=queue.pk, reviewer=reviewer, count=count, now=now or timezone.now())
 
 
@@ -44,7 +45,7 @@ def test_filling_takes_what_passed_and_is_open_and_undecided():
     make_completion(dataset=dataset, is_open=False)
     decide(make_completion(dataset=dataset).pk, make_user("reviewer"), "accept")
     make_completion()
-    assert fill_queue(dataset_id=dataset.pk) == 1
+    assert fill_queues(dataset_id=dataset.pk) == 1
     slot = Slot.objects.get()
     assert (slot.completion, slot.number, slot.state) == (wanted, 1, "open")
     assert slot.queue.dataset == dataset
@@ -53,7 +54,7 @@ def test_filling_takes_what_passed_and_is_open_and_undecided():
 @pytest.mark.django_db
 def test_filling_again_changes_nothing():
     queue = make_queue(3)
-    assert fill_queue(dataset_id=queue.dataset_id) == 0
+    assert fill_queue(queue_id=queue.pk) == 0
     assert Slot.objects.count() == 3
 
 
@@ -71,7 +72,7 @@ def test_a_later_attempt_closes_its_parents_open_slots():
     parent = claimed.completion
     CompletionState.objects.filter(completion=parent).update(is_open=False)
     child = make_completion(parent.sample, parent=parent, attempt=2)
-    assert fill_queue(dataset_id=queue.dataset_id) == 2
+    assert fill_queue(queue_id=queue.pk) == 2
     states = Slot.objects.order_by("number").values_list("state", flat=True)
     assert list(states.filter(completion=parent)) == ["claimed", "superseded"]
     assert list(states.filter(completion=child)) == ["open", "open"]
@@ -94,7 +95,7 @@ def test_filling_at_the_same_time_opens_each_slot_once():
     def fill(_: int) -> int:
         try:
             barrier.wait()
-            return fill_queue(dataset_id=dataset.pk)
+            return fill_queues(dataset_id=dataset.pk)
         finally:
             connection.close()
 
@@ -210,6 +211,7 @@ def test_releasing_opens_only_what_has_ended():
 @pytest.mark.django_db
 def test_taking_a_card_again_keeps_it_and_renews_the_lease():
     queue, reviewer, now = make_queue(2), make_user("reviewer"), timezone.now()
+    let_read(queue, reviewer)
     assert take_card(queue_id=queue.pk, reviewer=reviewer, now=now)
     assert take_card(queue_id=queue.pk, reviewer=reviewer, now=now + LEASE)
     assert Slot.objects.get(state="claimed").lease_until == now + 2 * LEASE
@@ -218,6 +220,7 @@ def test_taking_a_card_again_keeps_it_and_renews_the_lease():
 @pytest.mark.django_db
 def test_taking_a_card_looks_for_what_passed_meanwhile():
     queue, reviewer = make_queue(0), make_user("reviewer")
+    let_read(queue, reviewer)
     assert not take_card(queue_id=queue.pk, reviewer=reviewer, now=timezone.now())
     make_completion(dataset=queue.dataset)
     assert take_card(queue_id=queue.pk, reviewer=reviewer, now=timezone.now())

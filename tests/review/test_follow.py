@@ -13,7 +13,7 @@ from distill.models import CompletionState, Run
 from distill.services.ingest import dataset_for_file
 from review import tasks
 from review.models import Queue, Slot
-from review.services.fill import fill_queue
+from review.services.fill import fill_queues
 from review.services.follow import RECENT
 from tests.builders import make_completion, make_dataset, make_label, make_run, make_user
 
@@ -70,22 +70,22 @@ def test_what_the_gate_takes_back_leaves_the_queue_and_may_return() -> None:
     ):
         state.update(**changed)
         for _ in range(2):
-            fill_queue(dataset_id=completion.sample.dataset_id)
+            fill_queues(dataset_id=completion.sample.dataset_id)
         assert list(slots.all()) == [expected], changed
 
 
 def test_what_has_a_label_does_not_return_to_the_queue() -> None:
     completion = make_completion()
-    fill_queue(dataset_id=completion.sample.dataset_id)
+    fill_queues(dataset_id=completion.sample.dataset_id)
     Slot.objects.update(state=Slot.State.SUPERSEDED)
     make_label(completion)
-    fill_queue(dataset_id=completion.sample.dataset_id)
+    fill_queues(dataset_id=completion.sample.dataset_id)
     assert Slot.objects.get().state == Slot.State.SUPERSEDED
 
 
 def test_a_run_that_ended_long_ago_is_left_alone() -> None:
     dataset = make_dataset()
-    Queue.objects.create(dataset=dataset)
+    Queue.objects.create(dataset=dataset, name="any", is_default=True)
     ended = timezone.now() - 2 * RECENT
     make_run(dataset=dataset, state=Run.State.DONE, finished_at=ended)
     make_completion(dataset=dataset)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from review.logic.leases import LEASE
 from review.models import Slot
 from review.services.claim import claim_next
-from tests.builders import make_queue, make_user
+from tests.builders import let_read, make_queue, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +24,8 @@ def held(client) -> Slot:
     """A card of the person who is logged in."""
     user = make_user("reviewer")
     client.force_login(user)
-    return claim_next(queue_id=make_queue(1).pk, reviewer=user, now=timezone.now())[0]
+    queue = make_queue(1, readers=[user])
+    return claim_next(queue_id=queue.pk, reviewer=user, now=timezone.now())[0]
 
 
 def let_run_out(slot: Slot) -> None:
@@ -62,6 +63,7 @@ def test_taking_it_again_renews_the_lease(client, held, headers):
 def test_it_cannot_be_taken_from_somebody_else(client, held):
     let_run_out(held)
     other = make_user("reviewer")
+    let_read(held.queue, other)
     claim_next(queue_id=held.queue_id, reviewer=other, now=timezone.now())
     client.post(reverse("review:claim", args=[held.queue_id]))
     held.refresh_from_db()

@@ -6,6 +6,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
@@ -17,8 +18,9 @@ from review.models import Slot
 from review.queries.counts import Decided, decided_since, my_decisions_since
 from review.queries.proof import prove_card
 from review.services.claim import claim_next
-from review.services.fill import fill_queue
-from tests.builders import make_completion, make_queue, make_sample, make_user
+from review.services.fill import fill_queues
+from tests import builders
+from tests.builders import let_read, make_completion, make_sample, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -33,11 +35,17 @@ def anna(client):
     return user
 
 
+def make_queue(num_completions, **options):
+    """A queue whose guidelines all who are there have read."""
+    return builders.make_queue(num_completions, readers=User.objects.all(), **options)
+
+
 def url(name, queue) -> str:
     return reverse(f"review:{name}", args=[queue.pk])
 
 
 def claim(queue, reviewer) -> Slot:
+    let_read(queue, reviewer)
     return claim_next(queue_id=queue.pk, reviewer=reviewer, now=timezone.now())[0]
 
 
@@ -111,7 +119,7 @@ def test_the_list_counts_by_queue(client, anna):
     )
     (line,) = client.get(reverse("review:queues")).context["lines"]
     assert (line.counts.open, line.counts.claimed, line.counts.done) == (2, 1, 1)
-    assert (line.today.all, line.today.mine) == (2, 1)
+    assert (line.today.all, line.today.mine) == (1, 1)
 
 
 def test_what_was_decided_before_midnight_is_not_todays(client, anna):
@@ -122,7 +130,7 @@ def test_what_was_decided_before_midnight_is_not_todays(client, anna):
     assert decided_since(since=midnight, reviewer=anna) == {}
     client.post(url("decide", queue), form(Slot.objects.get(state="claimed")))
     assert my_decisions_since(since=midnight, reviewer=anna) == 1
-    assert decided_since(since=midnight, reviewer=anna) == {queue.dataset_id: Decided(1, 1)}
+    assert decided_since(since=midnight, reviewer=anna) == {queue.pk: Decided(1, 1)}
 
 
 def test_the_list_asks_as_much_for_many_queues_as_for_one(
@@ -151,7 +159,8 @@ def test_a_card_shows_source_pair_domain_teacher_and_lineage(client, anna):
     for text in ("On moss", "Moss dries.", "ecology", "If soil moisture falls", "Incubate 24"):
         assert text in page
     assert "Stand-in teacher: offline:extractive" in page
-    assert "Attempt 2; the one before fell to: Citation or bracketed reference" in page
+    assert "Attempt 2:" in page
+    assert "Citation or bracketed reference" in page
 
 
 def test_the_judge_is_hidden_until_the_decision(client, anna):
@@ -207,7 +216,7 @@ def test_looking_asks_little(client, anna, django_assert_max_num_queries):
 def test_deciding_asks_little(client, anna, django_assert_max_num_queries):
     queue = make_queue(12)
     slot = claim(queue, anna)
-    with django_assert_max_num_queries(33):
+    with django_assert_max_num_queries(36):
         client.post(url("decide", queue), form(slot), headers=HTMX)
 
 
@@ -292,6 +301,7 @@ def test_deciding_a_card_decided_in_another_tab_says_so(client, anna):
 def test_a_late_decision_is_kept_and_said(client, anna):
     queue, ben = make_queue(1), make_user("reviewer")
     slot = claim(queue, anna)
+    let_read(queue, ben)
     claim_next(queue_id=queue.pk, reviewer=ben, now=timezone.now() + 2 * LEASE)
     answer = client.post(url("decide", queue), form(slot), headers=HTMX)
     assert "Kept as a further opinion" in answer.content.decode()
@@ -337,7 +347,7 @@ def kind_of_empty(client, queue):
 
 
 def test_nothing_has_passed_yet(client, anna):
-    assert kind_of_empty(client, make_queue(0)) == "nothing_passed"
+    assert kind_of_empty(client, make_queue(0)) == "nothing_fits"
 
 
 def test_all_is_done(client, anna):
@@ -376,7 +386,7 @@ def test_looking_again_finds_what_passed_meanwhile(client, anna):
 
 def test_a_filled_queue_belongs_to_its_dataset_alone(client, anna):
     one, other = make_queue(1), make_queue(1)
-    fill_queue(dataset_id=other.dataset_id)
+    fill_queues(dataset_id=other.dataset_id)
     client.post(url("claim", one))
     assert Slot.objects.get(state="claimed").queue == one
 

@@ -16,7 +16,7 @@ from review.models import Slot
 from review.services.claim import claim_next
 from review.services.settle import Settled, Standing, settle_slot
 from review.services.undo import Undone, undo_last
-from tests.builders import make_queue, make_user
+from tests.builders import let_read, make_queue, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -24,6 +24,7 @@ LATER = LEASE + timedelta(seconds=1)
 
 
 def claim(queue, reviewer, *, count=1, now=None) -> list[Slot]:
+    let_read(queue, reviewer)
     return claim_next(queue_id=queue.pk, reviewer=reviewer, count=count, now=now or timezone.now())
 
 

@@ -23,8 +23,9 @@ from distill.models import (
 from distill.services.export import export_dataset
 from review.models import Queue
 from review.services.claim import claim_next
-from review.services.fill import fill_queue
+from review.services.fill import fill_queues
 from tests.builders import (
+    let_read,
     make_completion,
     make_judgement,
     make_label,
@@ -83,12 +84,13 @@ class Hostile:
         self._passed("rejected")
         self._passed("")
         self._failed()
-        fill_queue(dataset_id=self.dataset.pk)
+        fill_queues(dataset_id=self.dataset.pk)
         self.queue = Queue.objects.get(dataset=self.dataset)
         self.export = self._export()
 
     def claim(self, reviewer: User) -> None:
         """Put a hostile card before the reviewer."""
+        let_read(self.queue, reviewer)
         assert claim_next(queue_id=self.queue.pk, reviewer=reviewer, now=timezone.now())
 
     def _sample(self) -> Any:

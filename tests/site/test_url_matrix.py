@@ -22,7 +22,7 @@ from distill.models import Export, Run, SampleDraw
 from distill.services.export import export_dataset
 from nexa_site.services.bootstrap import create_roles
 from review.models import Queue
-from review.services.fill import fill_queue
+from review.services.fill import fill_queues
 from tests.builders import make_run, make_sample_draw, make_user
 
 ROLES: tuple[RoleName, ...] = ("reviewer", "lead", "operator", "admin")
@@ -119,6 +119,16 @@ PAGES: Mapping[str, Page] = {
     "review:claim": _action(REVIEWERS, _queue, get=MOVED),
     "review:decide": _action(REVIEWERS, _queue, get=MOVED),
     "review:undo": _action(REVIEWERS, _queue, get=MOVED),
+    "review:read": _action(REVIEWERS, _queue, get=MOVED),
+    "review:guidelines": Page(see=PEOPLE[1:], named=_queue),
+    "review:about_queue": Page(see=PEOPLE[1:], named=_queue),
+    "review:new_queue": Page(see=("lead", "admin"), post=("lead", "admin"), posted=422),
+    "review:edit_queue": Page(
+        see=("lead", "admin"), post=("lead", "admin"), posted=422, named=_queue
+    ),
+    "review:close_queue": _action(("lead", "admin"), _queue),
+    "review:reopen_queue": _action(("lead", "admin"), _queue),
+    "review:delete_queue": _action(("lead", "admin"), _queue),
     # the API's pages for people; a token is made by POST, and shown in that answer alone
     "api_reference": Page(see=PEOPLE),
     "api_tokens": Page(see=PEOPLE, post=PEOPLE, posted=422),
@@ -156,7 +166,7 @@ def things(db: None) -> Things:
     accepted = make_sample_draw(run, outcome="accepted").completion
     make_sample_draw(run)
     make_sample_draw(run, state=SampleDraw.State.FAILED, failure_kind="server")
-    fill_queue(dataset_id=run.dataset_id)
+    fill_queues(dataset_id=run.dataset_id)
     export = export_dataset(dataset=run.dataset, policy="reviewed")
     return Things(run, Queue.objects.get(), export, accepted)
 

@@ -14,7 +14,7 @@ from distill.management.paths import data_path, shown
 from distill.models import Run
 from distill.queries.progress import count_states
 from distill.services.export import export_dataset
-from review.services.fill import fill_queue
+from review.services.fill import fill_queues
 
 
 class Command(stage.StageCommand):
@@ -65,7 +65,7 @@ continues it. With --background a worker of `make up` takes it and the site show
         stage.say_reasons(run, self.stdout.write)
         if not counts.get("passed"):
             raise CommandError("Nothing passed the gate; the reasons stand above.")
-        fill_queue(dataset_id=run.dataset_id)
+        fill_queues(dataset_id=run.dataset_id)
         self._export(run, options["policy"] or recipe.content.export.policy)
 
     def _export(self, run: Run, policy: str) -> None:
