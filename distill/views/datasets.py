@@ -56,6 +56,7 @@ def dataset(request: AuthedRequest, pk: int) -> HttpResponse:
     context: dict[str, object] = {
         "dataset": found,
         "may_change": has_role(request.user, "operator"),
+        "may_lead": has_role(request.user, "lead"),
     }
     target = request.htmx.target if request.htmx else None
     if target == "files":
