@@ -30,8 +30,8 @@ class TinyConfig(Document):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.hidden % self.heads:
-            raise ValueError(f"tiny.hidden ({self.hidden}) must be a multiple of heads")
+        if self.hidden % (2 * self.heads):  # positions turn pairs of a head's numbers
+            raise ValueError(f"tiny.hidden ({self.hidden}) must be a multiple of twice heads")
         return self
 
 

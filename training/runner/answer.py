@@ -60,7 +60,8 @@ def evaluate(spec: AnswerSpec, layout: EvaluationLayout, log: MetricsLog) -> Non
     for role, source in spec.models.items():
         log.write("load", role=role)
         learner = student.load_model(source, revision=spec.revision, dtype=dtype)
-        learner.model.to(device).eval()
+        model: Any = learner.model
+        model.to(device).eval()
         if layout.held_out.exists() and not layout.loss(role).exists():
             rows = render.read_rows(layout.held_out)
             rendered = render.render_rows(rows, learner.tokenizer, max_length=spec.max_length)

@@ -49,7 +49,7 @@ def _weights(checkpoint: Path) -> list[Path]:
 
 def _opens(weights: Path) -> bool:
     try:
-        with safe_open(weights, framework="pt"):  # compares the size with the header's
+        with safe_open(weights, framework="numpy"):  # compares the size with the header's
             return True
     except (OSError, SafetensorError):
         return False

@@ -28,7 +28,8 @@ def clear_errors(log: MetricsLog) -> Iterator[None]:
             message = f"{type(error).__name__}: {error}"
         with suppress(OSError):  # the disk may be what is full
             log.write("error", message=message)
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        who = "error" if log.is_writer else "error in another process"
+        print(f"{who}: {message}", file=sys.stderr, flush=True)
         raise SystemExit(1) from error
 
 

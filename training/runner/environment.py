@@ -28,6 +28,7 @@ def prepare_environment(*, threads: int, is_offline: bool) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
     if is_offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     if "RANK" not in os.environ:

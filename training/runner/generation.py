@@ -55,8 +55,9 @@ def _generate(student: Student, asked: list[list[int]], spec: AnswerSpec) -> lis
     width = max(len(ids) for ids in asked)
     rows = [[pad] * (width - len(ids)) + ids for ids in asked]
     mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in asked]
-    device = student.model.device
-    output = student.model.generate(
+    model: Any = student.model
+    device = model.device
+    output = model.generate(
         input_ids=torch.tensor(rows, device=device),
         attention_mask=torch.tensor(mask, device=device),
         generation_config=GenerationConfig(

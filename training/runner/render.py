@@ -177,6 +177,8 @@ def _find_end(ids: list[int], start: int, tokenizer: PreTrainedTokenizerBase) ->
 
 
 def _special(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
-    # Not `all_special_ids`: base models often leave out the tokens of their own template.
+    # Not `all_special_ids`: base models often leave out the tokens of their own template. What
+    # stands for unknown text is special to tokenizers, and yet a part of any text.
     added = tokenizer.added_tokens_decoder.items()
-    return {number: token.content for number, token in added if token.special}
+    unknown = tokenizer.unk_token_id
+    return {number: str(token) for number, token in added if token.special and number != unknown}

@@ -13,26 +13,43 @@ from transformers import Trainer
 from training.logic.layout import TrainingLayout
 from training.logic.spec import TrainSpec, dump_spec
 from training.runner.environment import library_versions
-from training.runner.publish import draft_of, publish
+from training.runner.publish import draft_of, publish, write_json
 from training.runner.render import end_of_turn
 from training.runner.student import Student
+
+END_FILE = "end.json"
 
 _STAND_IN = "offline:"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The last losses, in nats a token, and how long it took."""
+    """What a training came to: steps, losses in nats a token, rows used."""
 
     steps: int
     train_loss: float
     validation_loss: float | None
+    num_rows: int
+
+    def as_end(self, *, seconds: float) -> dict[str, Any]:
+        """The `end` event of a training that is done."""
+        return {
+            "step": self.steps,
+            "why": "done",
+            "train_loss": self.train_loss,
+            "validation_loss": self.validation_loss,
+            "seconds": seconds,
+            "model": "model",
+        }
 
 
-def save_result(trainer: Trainer, layout: TrainingLayout, student: Student, card: str) -> None:
+def save_result(
+    trainer: Trainer, layout: TrainingLayout, student: Student, *, card: str, end: dict[str, Any]
+) -> None:
     """Write weights, tokenizer, template and card to the run's `model` folder, whole or not at all.
 
-    Every rank calls it, since sharded weights are gathered from all; the first one writes.
+    Every rank calls it, since sharded weights are gathered from all; the first one writes. The
+    `end` event goes with them, for a start that finds a kill between this and the event.
     """
     args = trainer.args
     draft = draft_of(layout.model) if args.should_save else Path("unused")
@@ -44,6 +61,7 @@ def save_result(trainer: Trainer, layout: TrainingLayout, student: Student, card
     if args.should_save:
         (draft / "training_args.bin").unlink(missing_ok=True)
         (draft / "README.md").write_text(card, encoding="utf-8")
+        write_json(draft / END_FILE, end)
         publish(draft, layout.model)
 
 
@@ -64,7 +82,7 @@ def model_card(
         "",
         "| | |",
         "|---|---|",
-        f"| rows trained on | {len(rows):,} |",
+        f"| rows trained on | {outcome.num_rows:,} of {len(rows):,} |",
         f"| SHA-256 of {train.name} | `{digest}` |",
         f"| steps | {outcome.steps:,} |",
         f"| training loss, mean of the run | {outcome.train_loss:.4f} nats a token |",

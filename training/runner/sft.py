@@ -15,6 +15,7 @@ started again once it is done it changes nothing. Exit code 0: done or stopped i
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -43,7 +44,7 @@ def main(folder: Path) -> None:
         environment.prepare_environment(threads=spec.threads, is_offline=is_offline)
         if layout.model.exists():
             print("This training is done: its model is there.", flush=True)
-            log.write("end", step=None, why="done", train_loss=None, seconds=0.0, model="model")
+            log.write("end", **json.loads((layout.model / "end.json").read_bytes()))
         else:
             train(spec, layout, log)
 
@@ -84,24 +85,22 @@ def train(spec: TrainSpec, layout: TrainingLayout, log: MetricsLog) -> None:
         },
     )
     sft = trainer.make_trainer(args, learner, splits, progress)
-    trained = sft.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    sft.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
-    why = "stopped" if progress.is_stopped else "done"
-    outcome = result.Outcome(
-        steps=sft.state.global_step,
-        train_loss=trained.training_loss,
-        validation_loss=trainer.last_validation_loss(sft),
-    )
-    if why == "done":
-        result.save_result(sft, layout, learner, result.model_card(spec, layout, rows, outcome))
-    log.write(
-        "end",
-        step=outcome.steps,
-        why=why,
-        train_loss=outcome.train_loss,
-        seconds=round(time.monotonic() - began, 1),
-        model="model" if why == "done" else None,
-    )
+    seconds = round(time.monotonic() - began, 1)
+    if progress.is_stopped:
+        log.write("end", step=sft.state.global_step, why="stopped", seconds=seconds, model=None)
+    else:
+        outcome = result.Outcome(
+            steps=sft.state.global_step,
+            train_loss=trainer.mean_train_loss(sft.state),
+            validation_loss=trainer.last_validation_loss(sft.state),
+            num_rows=len(splits["train"].rows),
+        )
+        end = outcome.as_end(seconds=seconds)
+        card = result.model_card(spec, layout, rows, outcome)
+        result.save_result(sft, layout, learner, card=card, end=end)
+        log.write("end", **end)
     trainer.leave_group()
 
 

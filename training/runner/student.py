@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
@@ -22,20 +20,7 @@ from transformers import (
 from distill.logic.errors import InputError
 from training.logic.spec import TINY, TrainSpec
 from training.runner.publish import whole_folder
-
-PAD, END_OF_TEXT, TURN_START, TURN_END = "<|pad|>", "<|endoftext|>", "<|im_start|>", "<|im_end|>"
-
-CHAT_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' }}"
-    "{% if message['role'] == 'assistant' %}"
-    "{% generation %}{{ message['content'] + '<|im_end|>' }}{% endgeneration %}"
-    "{% else %}{{ message['content'] + '<|im_end|>' }}{% endif %}"
-    "{{ '\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-"""ChatML. The end of the turn stands inside the marked part, which other trainers read."""
+from training.runner.tiny_tokenizer import train_tokenizer
 
 _ROOM_FOR_ANSWERS = 8192
 
@@ -93,28 +78,6 @@ def load_model(source: str, *, revision: str | None, dtype: torch.dtype) -> Stud
     return Student(model, tokenizer)
 
 
-def train_tokenizer(rows: Sequence[Mapping[str, Any]], *, vocab: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer of at most `vocab` tokens, from the rows' texts."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab,
-        special_tokens=[PAD, END_OF_TEXT, TURN_START, TURN_END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(_texts(rows), trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        eos_token=TURN_END,
-        additional_special_tokens=[END_OF_TEXT, TURN_START],
-        chat_template=CHAT_TEMPLATE,
-        clean_up_tokenization_spaces=False,
-    )
-
-
 def make_tiny(spec: TrainSpec, tokenizer: PreTrainedTokenizerBase) -> Qwen3ForCausalLM:
     """A small Qwen3 with random weights, the same for the same spec and vocabulary."""
     torch.manual_seed(spec.seed)
@@ -135,9 +98,3 @@ def make_tiny(spec: TrainSpec, tokenizer: PreTrainedTokenizerBase) -> Qwen3ForCa
         pad_token_id=tokenizer.pad_token_id,
     )
     return Qwen3ForCausalLM(config)
-
-
-def _texts(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for row in rows:
-        for message in row["messages"]:
-            yield message["content"]

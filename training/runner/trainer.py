@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from torch import distributed
-from transformers import PrinterCallback
+from transformers import PrinterCallback, TrainerState
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -90,9 +90,19 @@ def make_trainer(
     return trainer
 
 
-def last_validation_loss(trainer: SFTTrainer) -> float | None:
+def mean_train_loss(state: TrainerState) -> float:
+    """The mean loss over all steps; Trainer's own forgets those before a resume."""
+    total, done = 0.0, 0
+    for entry in state.log_history:
+        if "loss" in entry:  # the mean since the entry before
+            total += entry["loss"] * (entry["step"] - done)
+            done = int(entry["step"])
+    return total / max(done, 1)
+
+
+def last_validation_loss(state: TrainerState) -> float | None:
     """The validation loss that was measured last, in nats a token."""
-    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
     return losses[-1] if losses else None
 
 
