@@ -162,6 +162,11 @@ def export_gate(self: DatasetAdmin, request: HttpRequest, queryset: QuerySet[Dat
     _enqueue_exports(self, request, queryset, Export.Policy.GATE)
 
 
+@admin.action(description="Export what people agreed on", permissions=["operate"])
+def export_gold(self: DatasetAdmin, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
+    _enqueue_exports(self, request, queryset, Export.Policy.GOLD)
+
+
 def _enqueue_exports(
     self: DatasetAdmin, request: HttpRequest, queryset: QuerySet[Dataset], policy: str
 ) -> None:
@@ -176,7 +181,7 @@ class DatasetAdmin(CheckedActionsAdmin):
     search_fields = ["name"]
     readonly_fields = ["created_at", "created_by"]
     action_form = StageForm
-    actions = [*map(_start, Run.Kind), export_reviewed, export_gate]
+    actions = [*map(_start, Run.Kind), export_reviewed, export_gold, export_gate]
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return has_role(request.user, "operator")

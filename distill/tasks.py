@@ -8,21 +8,27 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.utils import timezone
 from django_q.models import Schedule
 from django_q.tasks import async_task
 
 from distill.logic.errors import ConflictError, DistillError
 from distill.models import Dataset, Run, SourceFile
+from distill.queries.runs_to_export import runs_to_export
 from distill.services.delete_dataset import delete_dataset
 from distill.services.export import export_dataset
+from distill.services.export_run import export_run, note_failed_export
 from distill.services.ingest import discard_upload, fill_source_file, upload_path
 from distill.services.runs import stale_runs
 from distill.services.step import run_step
 
 CLUSTER = "pipeline"
+_EXPORT_GRACE = timedelta(minutes=2)
+"""So long a task for an export may wait before it counts as lost."""
 EXPORTED_AT_ONCE = 2_000
 """So many rows are written while the person waits (about a second); more go to the workers."""
 logger = logging.getLogger(__name__)
@@ -47,11 +53,8 @@ def run_run(run_id: int) -> None:
     state = run_step(run_id, is_stopping=settings.STOP_FILE.exists)
     if state == Run.State.QUEUED and not settings.STOP_FILE.exists():
         enqueue_run(run_id)
-    if state == Run.State.DONE:
-        run = Run.objects.select_related("recipe").get(id=run_id)
-        policy = run.recipe.content.export.policy
-        if run.kind == Run.Kind.PIPELINE and policy == "gate":
-            enqueue_export(run.dataset_id, policy, run.created_by_id)
+    if state == Run.State.DONE and run_id in runs_to_export():
+        enqueue(run_export_of_run, run_id)
 
 
 def enqueue_active_runs() -> None:
@@ -64,9 +67,19 @@ def enqueue_active_runs() -> None:
 
 
 def enqueue_stale_runs() -> None:
-    """Enqueue every active run that no worker holds: its step was lost, or never enqueued."""
+    """Enqueue every active run that no worker holds: its step was lost, or never enqueued.
+
+    The export that a run asks for at its end may have been lost in the same way.
+    """
     for run_id in stale_runs():
         enqueue_run(run_id)
+    for run_id in runs_to_export(ended_before=timezone.now() - _EXPORT_GRACE):
+        enqueue(run_export_of_run, run_id)
+
+
+def run_export_of_run(run_id: int) -> None:
+    """Export what a whole pipeline passed, and say so in its log; a second delivery does nothing."""
+    export_run(run_id=run_id)
 
 
 def enqueue_export(dataset_id: int, policy: str, user_id: int | None = None) -> None:
@@ -77,7 +90,7 @@ def enqueue_export(dataset_id: int, policy: str, user_id: int | None = None) -> 
 def run_export(dataset_id: int, policy: str, user_id: int | None = None) -> None:
     """Write an export of the dataset; the same rows again change nothing.
 
-    Where nothing is eligible any more, or the disk is full, the log says so.
+    Where nothing is eligible any more, or the disk is full, the page of the exports says so.
     """
     dataset = Dataset.objects.filter(pk=dataset_id).first()
     if dataset is None:
@@ -87,6 +100,7 @@ def run_export(dataset_id: int, policy: str, user_id: int | None = None) -> None
         export_dataset(dataset=dataset, policy=policy, user=user)
     except DistillError as error:
         logger.warning("No export of %s: %s", dataset, error)
+        note_failed_export(dataset=dataset, why=str(error))
 
 
 def schedule_minutely(function: Callable[[], None]) -> None:

@@ -36,6 +36,7 @@ completion_urls: list[URLPattern] = [
 export_urls: list[URLPattern] = [
     path("exports/", exports.exports, name="exports"),
     path("exports/<int:pk>/", exports.export, name="export"),
+    path("exports/<int:pk>/export.zip", exports.download_export_zip, name="download_export_zip"),
     path(
         "exports/<int:pk>/files/<path:name>",
         exports.download_export_file,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from distill.logic.export_card import SPLITS, is_stand_in
-from distill.models import Export, Label
+from distill.models import Decision, Export, Label, Recipe, RunEvent
 
 MAX_CHANGED = 1_000
+NO_EXPORT = "No export: "
+"""How the log of a run begins to say that its export failed."""
 _NUM_SHOWN = 3
 _MAX_LINE_BYTES = 1_000_000
 
@@ -79,6 +82,15 @@ class ExportView:
     def is_on_disk(self) -> bool:
         return (self.folder / "manifest.json").is_file()
 
+    @property
+    def damaged_files(self) -> list[str]:
+        """Files of rows that are gone or have another size; `verify_export` looks at their bytes."""
+        return [file["name"] for file in self.files if file["split"] and not self._is_there(file)]
+
+    def _is_there(self, file: Mapping[str, Any]) -> bool:
+        path = self.folder / file["name"]
+        return path.is_file() and path.stat().st_size == int(file["bytes"])
+
 
 def all_exports() -> QuerySet[Export]:
     """Every export, with what a list shows of it."""
@@ -105,25 +117,59 @@ def first_rows(view: ExportView) -> list[ShownRow]:
     for split, count in view.splits:
         path = named_file(view, f"{split}.jsonl")
         if count and path:
-            return [_shown(row) for row in _read_rows(path)]
+            return list(_read_rows(path))
     return []
 
 
 def count_changed_labels(export: Export) -> int:
-    """How many labels of the dataset were set since; `MAX_CHANGED + 1` stands for more."""
-    changed = Label.objects.filter(
-        completion__sample__dataset=export.dataset_id, updated_at__gt=export.created_at
+    """Of how many completions people have said something else since; labels that were taken back
+    count too. `MAX_CHANGED + 1` stands for more.
+    """
+    labelled = Label.objects.filter(
+        completion__state_row__dataset=export.dataset_id, updated_at__gt=export.created_at
     )
-    return changed.order_by()[: MAX_CHANGED + 1].count()
+    changed = labelled.order_by().values("completion").union(_unlabelled(export))
+    return changed[: MAX_CHANGED + 1].count()
 
 
-def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _unlabelled(export: Export) -> QuerySet[Any, Any]:
+    """Completions whose label is gone since, as far as that can be told."""
+    if export.policy != Export.Policy.GATE:
+        rows = export.exported_completions.filter(completion__label=None)
+        return rows.order_by().values("completion")
+    undone = Decision.objects.filter(
+        completion__state_row__dataset=export.dataset_id,
+        kind=Decision.Kind.UNDO,
+        undoes__kind__in=[Decision.Kind.ACCEPT, Decision.Kind.REJECT],
+        created_at__gt=export.created_at,
+    )
+    return undone.order_by().values("completion")
+
+
+def recipes_of(export: Export) -> list[Recipe]:
+    """The recipes that its manifest names, as far as they are in this database."""
+    hashes = [recipe["sha256"] for recipe in export.manifest["recipes"]]
+    return list(Recipe.objects.filter(sha256__in=hashes).defer("document"))
+
+
+def failed_exports(*, since: datetime) -> list[RunEvent]:
+    """What workers could not export lately, newest first, where nothing has been exported since."""
+    later = Export.objects.filter(dataset=OuterRef("run__dataset"), created_at__gt=OuterRef("at"))
+    failed = RunEvent.objects.filter(
+        ~Exists(later), level=RunEvent.Level.ERROR, message__startswith=NO_EXPORT, at__gt=since
+    )
+    return list(failed.select_related("run__dataset").order_by("-id")[:_NUM_SHOWN])
+
+
+def _read_rows(path: Path) -> Iterator[ShownRow]:
     with path.open("rb") as file:
         for _number in range(_NUM_SHOWN):
             line = file.readline(_MAX_LINE_BYTES)
-            if not line.endswith(b"\n"):
+            try:
+                yield _shown(orjson.loads(line))
+            except (ValueError, LookupError, TypeError, AttributeError):
+                # Not what was written: somebody has changed the file, or the line is too long.
                 return
-            yield orjson.loads(line)
 
 
 def _shown(row: dict[str, Any]) -> ShownRow:

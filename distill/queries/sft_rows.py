@@ -89,7 +89,8 @@ class SftRows:
         sample, state = completion.sample, completion.state_row
         asked = self._recipe(completion.recipe_id)
         decided = self._recipe(state.verdict.recipe_id if state.verdict else None)
-        recipe = (asked or decided).content if asked or decided else self._default
+        known = asked or decided
+        recipe = known.content if known else self._default
         template = recipe.templates.get(completion.template_name)
         label = _accepting_label(completion)
         decision = label.decision if label else None
@@ -121,7 +122,7 @@ class SftRows:
             gate_reasons=state.reasons,
             decision=decision.kind if decision else None,
             label_basis=label.basis if label else None,
-            recipe_hash=(asked or decided).used.sha256 if asked or decided else "",
+            recipe_hash=known.used.sha256 if known else "",
             include_system=recipe.export.include_system,
         )
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 from django.conf import settings
 
 from distill.logic.errors import InputError
-from distill.logic.sft import sft_bytes
+from distill.logic.sft import SFT_SCHEMA
 from distill.models import Export
 from distill.services.files import plain_errors
-from distill.services.sft_files import ROWS_PER_GROUP, file_facts
+from distill.services.sft_files import TableFile, file_facts
 
 
 def verify_export(*, export: Export) -> None:
@@ -40,7 +40,7 @@ def fault_of(export: Export, file: dict[str, Any]) -> str:
         return "is gone"
     with plain_errors(path):
         found = file_facts(path, split=file["split"], rows=file["rows"])
-    if found.sha256 == file["sha256"] or _has_same_rows(export, file, path):
+    if found.sha256 == file["sha256"] or found.sha256 == _written_now(path, file):
         return ""
     return (
         f"has been changed on disk: its SHA-256 is {found.sha256[:12]}…, "
@@ -48,20 +48,17 @@ def fault_of(export: Export, file: dict[str, Any]) -> str:
     )
 
 
-def _has_same_rows(export: Export, file: dict[str, Any], path: Path) -> bool:
-    """Whether a Parquet file holds the JSONL's rows: another pyarrow writes other bytes."""
-    if path.suffix != ".parquet":
-        return False
-    lines = hashlib.sha256()
-    try:
-        with pq.ParquetFile(path) as table:
-            for batch in table.iter_batches(ROWS_PER_GROUP):
-                for row in batch.to_pylist():
-                    lines.update(sft_bytes(row))
-    except (pa.ArrowException, OSError):
-        return False
-    jsonl = f"{file['split']}.jsonl"
-    return any(
-        one["name"] == jsonl and one["sha256"] == lines.hexdigest()
-        for one in export.manifest["files"]
-    )
+def _written_now(path: Path, file: dict[str, Any]) -> str:
+    """The hash that a Parquet file of the JSONL's rows has today: another pyarrow, other bytes."""
+    jsonl = path.parents[1] / f"{file['split']}.jsonl"
+    if path.suffix != ".parquet" or not jsonl.is_file():
+        return ""
+    with tempfile.TemporaryDirectory() as folder, jsonl.open("rb") as lines:
+        draft = Path(folder, path.name)
+        try:
+            with TableFile(draft, SFT_SCHEMA) as table:
+                for line in lines:
+                    table.write(orjson.loads(line))
+        except (orjson.JSONDecodeError, pa.ArrowException):
+            return ""
+        return file_facts(draft, split=file["split"], rows=file["rows"]).sha256

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpResponse
+from django.http import FileResponse, Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_http_methods, require_safe
 
 from distill.forms.exports import ExportForm
@@ -14,20 +18,23 @@ from distill.logic.errors import DistillError
 from distill.models import Dataset, Export
 from distill.queries.eligible import MAX_COUNTED, count_eligible
 from distill.queries.export_manifest import why_nothing
+from distill.queries.export_zip import stream_zip, zip_files, zip_name
 from distill.queries.exports import (
     MAX_CHANGED,
+    NO_EXPORT,
     ExportView,
     all_exports,
     count_changed_labels,
+    failed_exports,
     first_rows,
     named_file,
     read_card,
+    recipes_of,
 )
 from distill.services.export import export_dataset
-from distill.tasks import enqueue_export
+from distill.tasks import EXPORTED_AT_ONCE, enqueue_export
 
-AT_ONCE = 2_000
-"""So many rows are written while the person waits (about a second); more go to the workers."""
+_FAILURES_SHOWN = timedelta(days=1)
 
 
 @require_role("lead", "operator")
@@ -46,6 +53,8 @@ def _page(request: AuthedRequest, form: ExportForm, *, status: int = 200) -> Htt
         "form": form,
         "page": page,
         "views": [ExportView(export) for export in page.rows],
+        "failures": failed_exports(since=timezone.now() - _FAILURES_SHOWN),
+        "no_export": NO_EXPORT,
     }
     if form.is_bound and form.is_valid():
         dataset, policy = form.cleaned_data["dataset"], form.cleaned_data["policy"]
@@ -66,7 +75,7 @@ def _create(request: AuthedRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, form, status=422)
     dataset, policy = form.cleaned_data["dataset"], form.cleaned_data["policy"]
-    if count_eligible(dataset=dataset, policy=policy) > AT_ONCE:
+    if count_eligible(dataset=dataset, policy=policy) > EXPORTED_AT_ONCE:
         enqueue_export(dataset.pk, policy, request.user.pk)
         messages.info(request, f"The export of {dataset} is being written; it will appear here.")
         return redirect("distill:exports")
@@ -97,6 +106,7 @@ def export(request: AuthedRequest, pk: int) -> HttpResponse:
         "export": view.export,
         "card": read_card(view),
         "rows": first_rows(view),
+        "recipes": recipes_of(view.export),
         "num_changed": count_changed_labels(view.export),
         "max_changed": MAX_CHANGED,
     }
@@ -117,4 +127,20 @@ def download_export_file(request: AuthedRequest, pk: int, name: str) -> HttpResp
         as_attachment=True,
         filename=filename,
         content_type="application/octet-stream",
+    )
+
+
+@require_role("lead", "operator")
+@require_safe
+def download_export_zip(request: AuthedRequest, pk: int) -> HttpResponseBase:
+    """All files of an export as one zip, made while it is sent."""
+    view = ExportView(get_object_or_404(Export.objects.select_related("dataset"), pk=pk))
+    files = zip_files(view)
+    if not files:
+        raise Http404("Files of this export are gone; export the dataset again to put them back.")
+    disposition = content_disposition_header(as_attachment=True, filename=f"{zip_name(view)}.zip")
+    return StreamingHttpResponse(
+        stream_zip(files),
+        content_type="application/zip",
+        headers={"Content-Disposition": disposition or "attachment"},
     )

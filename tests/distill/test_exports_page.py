@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
+import zipfile
 
 import pytest
 from django.test import Client
@@ -10,8 +13,10 @@ from django.urls import reverse
 from django_q.models import OrmQ
 
 from distill.logic.reasons import Reason
-from distill.models import Export
+from distill.models import CompletionState, Export, Label
+from distill.queries.export_zip import stream_zip
 from distill.services.export import export_dataset
+from distill.services.export_run import note_failed_export
 from tests.builders import (
     make_completion,
     make_dataset,
@@ -99,14 +104,14 @@ def test_nothing_to_export_says_why(lead):
     assert "0 accepted; 1 rejected, most for “Citation" in page
 
 
-@pytest.mark.parametrize("wanted", [{}, {"dataset": "nowhere"}, {"policy": "gold"}])
+@pytest.mark.parametrize("wanted", [{}, {"dataset": "nowhere"}, {"policy": "best"}])
 def test_a_wrong_form_is_shown_again(lead, wanted):
     assert lead.post(LIST, wanted).status_code == 422
     assert not Export.objects.exists()
 
 
 def test_a_large_export_goes_to_the_workers(lead, dataset, monkeypatch):
-    monkeypatch.setattr("distill.views.exports.AT_ONCE", 2)
+    monkeypatch.setattr("distill.views.exports.EXPORTED_AT_ONCE", 2)
     page = lead.post(LIST, {"dataset": dataset.name}, follow=True).content.decode()
     assert "is being written" in page
     assert not Export.objects.exists()
@@ -122,6 +127,67 @@ def test_the_page_shows_counts_files_rows_and_card(lead, export):
     assert "Offline stand-in" in page
     assert "task_categories" in page
     assert "changed since" not in page
+
+
+def test_everything_comes_as_one_zip(lead, export):
+    url = reverse("distill:download_export_zip", args=[export.pk])
+    assert url in page_of(lead, export)
+    response = lead.get(url)
+    content = response.getvalue()
+    assert response["Content-Type"] == "application/zip"
+    name = f"{export.dataset.name}-v1"
+    assert f'filename="{name}.zip"' in response["Content-Disposition"]
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        found = {
+            one.filename: hashlib.sha256(archive.read(one)).hexdigest()
+            for one in archive.infolist()
+        }
+    manifest = found.pop(f"{name}/manifest.json")
+    assert (
+        manifest
+        == hashlib.sha256(lead.get(file_url(export, "manifest.json")).getvalue()).hexdigest()
+    )
+    named = {f"{name}/{file['name']}": file["sha256"] for file in export.manifest["files"]}
+    assert found == named
+    assert lead.get(url).getvalue() == content
+
+
+def test_a_zip_with_a_file_missing_is_none(lead, export, data_dir):
+    (data_dir / export.folder / "test.jsonl").unlink()
+    url = reverse("distill:download_export_zip", args=[export.pk])
+    assert lead.get(url).status_code == 404
+
+
+def test_a_zip_of_many_pieces_never_holds_them_all(tmp_path):
+    path = tmp_path / "rows.parquet"
+    path.write_bytes(os.urandom(3_000_000))
+    pieces = list(stream_zip([("x/rows.parquet", path)]))
+    assert max(map(len, pieces)) < 400_000
+    with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as archive:
+        assert archive.read("x/rows.parquet") == path.read_bytes()
+
+
+def test_a_label_that_was_taken_back_counts_as_changed(lead, export):
+    Label.objects.filter(completion__exported_in__export=export).first().delete()
+    assert "1 label changed since." in page_of(lead, export)
+
+
+def test_labels_of_students_answers_change_nothing(lead, export):
+    answer = make_completion(dataset=export.dataset, origin="evaluated")
+    CompletionState.objects.filter(completion=answer).update(dataset=None)
+    make_label(answer)
+    assert "changed since" not in page_of(lead, export)
+
+
+def test_what_a_worker_could_not_export_is_said_until_it_can(lead, dataset):
+    make_run(dataset)
+    note_failed_export(dataset=dataset, why="the <disk> is full")
+    page = lead.get(LIST).text
+    assert "No export of" in page
+    assert "the &lt;disk&gt; is full" in page
+    export_dataset(dataset=dataset, policy="gate")
+    assert "No export of" not in lead.get(LIST).text
 
 
 def test_labels_that_changed_since_are_counted(lead, export):
@@ -173,12 +239,12 @@ def test_more_exports_take_no_more_queries(lead, dataset, django_assert_num_quer
         export_dataset(dataset=dataset, policy="reviewed")
 
     make()
-    # Session, user, role, datasets of the form, the page.
-    with django_assert_num_queries(5):
+    # Session, user, role, datasets of the form, the page, what failed lately.
+    with django_assert_num_queries(6):
         lead.get(LIST)
     make()
     make()
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         lead.get(LIST)
 
 

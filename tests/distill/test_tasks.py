@@ -61,8 +61,12 @@ def test_a_pipeline_that_exports_what_passed_enqueues_its_export(
     tasks.run_run(run.id)
     assert OrmQ.objects.count() == 1
     for _ in range(2):
-        tasks.run_export(run.dataset_id, Export.Policy.GATE)
+        tasks.run_export_of_run(run.id)
     assert Export.objects.count() == 1
+    assert [event.message for event in run.events.all()][-2:] == [
+        "Done.",
+        f"Exported as {run.dataset} v1.",
+    ]
 
 
 def test_an_export_of_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -45,7 +45,8 @@ Splits go by source document. Beside x.jsonl stand x.parquet, both for each spli
             "--policy",
             choices=Export.Policy.values,
             default=Export.Policy.REVIEWED,
-            help="with --dataset: what people accepted, or what passed the gate",
+            help="with --dataset: what passed the gate, what a person accepted, or what several "
+            "agreed on or one settled (gold); default: %(default)s",
         )
         stage.add_recipe(parser)
 

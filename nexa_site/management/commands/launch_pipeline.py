@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from distill import tasks
 from distill.management import stage
 from distill.management.paths import data_path, shown
-from distill.models import Run
+from distill.models import Export, Run
 from distill.queries.progress import count_states
 from distill.services.export import export_dataset
 from review.services.fill import fill_queues
@@ -39,7 +39,7 @@ continues it. With --background a worker of `make up` takes it and the site show
         parser.add_argument("--draws", type=int, metavar="N", help="answers wanted of each sample")
         parser.add_argument(
             "--policy",
-            choices=["reviewed", "gate"],
+            choices=Export.Policy.values,
             help="what is exported at the end (default: as the recipe says)",
         )
         parser.add_argument("--background", action="store_true", help="let a worker do it")
@@ -69,7 +69,7 @@ continues it. With --background a worker of `make up` takes it and the site show
         self._export(run, options["policy"] or recipe.content.export.policy)
 
     def _export(self, run: Run, policy: str) -> None:
-        if policy == "reviewed":
+        if policy != Export.Policy.GATE:
             self.stdout.write("What passed awaits review on the site; export it afterwards.")
             return
         export = export_dataset(dataset=run.dataset, policy=policy)
