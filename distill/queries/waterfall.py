@@ -64,7 +64,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class AttemptYield:
-    """How many sample draws reached this attempt, and how many passed the gate with it."""
+    """How many sample draws reached this attempt, and how many passed with it: the gate, and people.
+
+    What people rejected has not passed, whether or not a later attempt has replaced it since.
+    """
 
     attempt: int
     tried: int
@@ -294,7 +297,7 @@ def _attempts(cells: list[Cell]) -> tuple[AttemptYield, ...]:
             passed=sum(
                 cell.count
                 for cell in cells
-                if cell.attempt == number and cell.state == _State.PASSED
+                if cell.attempt == number and cell.state == _State.PASSED and not _lost_at(cell)
             ),
         )
         for number in range(1, last + 1)
