@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.admin import AdminSite, ModelAdmin, register, site
+from django.contrib.admin import AdminSite, ModelAdmin, action, register, site
 from django.contrib.auth.models import User
-from django.db.models import ManyToManyField
+from django.db.models import ManyToManyField, QuerySet
 from django.http import HttpRequest
 
 from distill.http import has_role
@@ -82,3 +82,37 @@ class ApiTokenAdmin(ModelAdmin[Any]):
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
+
+
+def offer_training() -> None:
+    """Add an action to exports that trains a student with the shipped baseline."""
+    from django.contrib.messages import ERROR
+
+    from distill.logic.errors import DistillError
+    from distill.models import Export
+    from training import tasks
+    from training.logic.spec import load_spec
+    from training.queries.configs import BASELINE, read_config
+    from training.services.start import start_training
+
+    class TrainableExportAdmin(type(site.get_model_admin(Export))):  # type: ignore[misc]
+        actions = ["train_student"]
+
+        def has_operate_permission(self, request: HttpRequest) -> bool:
+            return has_role(request.user, "operator")
+
+        @action(description="Train a student (baseline)", permissions=["operate"])
+        def train_student(self, request: HttpRequest, queryset: QuerySet[Export]) -> None:
+            spec = load_spec(read_config(BASELINE) or "")
+            user = User.objects.get(username=request.user.get_username())
+            for export in queryset.select_related("dataset"):
+                try:
+                    run = start_training(spec=spec, export=export, user=user)
+                except DistillError as error:
+                    self.message_user(request, f"{export}: {error}", ERROR)
+                    continue
+                tasks.enqueue_training(run.pk)
+                self.message_user(request, f"{export}: {run} is queued.")
+
+    site.unregister(Export)
+    site.register(Export, TrainableExportAdmin)

@@ -20,7 +20,8 @@ class NexaAdminConfig(AdminConfig):
 
     def ready(self) -> None:
         super().ready()
-        from nexa_site.admin import close_schedules, explain_roles
+        from nexa_site.admin import close_schedules, explain_roles, offer_training
 
         close_schedules()
         explain_roles()
+        offer_training()

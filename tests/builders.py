@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import Group, User
+from django.utils import timezone
 
 from distill.http import RoleName
 from distill.logic.reasons import Reason, Stage
@@ -16,6 +19,7 @@ from distill.models import (
     CompletionState,
     Dataset,
     Decision,
+    Export,
     Judgement,
     Label,
     Recipe,
@@ -31,6 +35,9 @@ from review.models import Queue
 from review.services.create import create_queue
 from review.services.fill import DEFAULT_NAME, fill_queue
 from review.services.read import read_guidelines
+from training.logic.layout import TrainingLayout
+from training.logic.spec import TrainSpec
+from training.models import Metric, TrainingRun
 
 PASSWORD = "correct horse battery staple"
 
@@ -256,3 +263,42 @@ def let_read(queue: Queue, *people: User) -> None:
     """Open the queue's cards to these people: they have read its guidelines."""
     for person in people:
         read_guidelines(queue_id=queue.pk, reviewer=person, version=queue.guidelines_version)
+
+
+def make_training_run(
+    export: Export | None = None, *, log: bytes = b"", num_steps: int = 0, **fields: Any
+) -> TrainingRun:
+    """A queued training run with its folder, so many measured steps, and a validation at the last."""
+    spec = TrainSpec(tags=tuple(fields.get("tags", ())))
+    defaults = {
+        "name": spec.name,
+        "dataset": export.dataset if export else None,
+        "source": {"name": str(export or "rows.jsonl"), "sha256": "0" * 64, "rows": {}},
+        "spec": spec.model_dump(mode="json"),
+        "step": num_steps,
+    }
+    run = TrainingRun.objects.create(export=export, **(defaults | fields))
+    run.folder = f"processed/training/run-{run.pk}"
+    run.save(update_fields=["folder"])
+    layout = TrainingLayout(Path(settings.DATA_DIR) / run.folder)
+    layout.folder.mkdir(parents=True)
+    layout.log.write_bytes(log)
+    make_metrics(run, num_steps)
+    return run
+
+
+def make_metrics(run: TrainingRun, num_steps: int) -> None:
+    """A loss of 100 / step for each step, and at the last one the same on held-out rows."""
+    steps = [("train", step) for step in range(1, num_steps + 1)]
+    steps += [("validation", num_steps)] if num_steps else []
+    Metric.objects.bulk_create(
+        Metric(
+            training_run=run,
+            kind=kind,
+            step=step,
+            at=timezone.now(),
+            values={"loss": 100 / step}
+            | ({"learning_rate": 0.001, "tokens": step * 50} if kind == "train" else {}),
+        )
+        for kind, step in steps
+    )

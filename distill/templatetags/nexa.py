@@ -165,7 +165,7 @@ _TONES = {
     "ok": "passed accepted accept done succeeded eligible exported labelled unanimous adjudicated",
     "bad": "rejected reject failed error lost",
     "warn": "flagged flag warning stopping possibly_billed out_of_budget disputed expired",
-    "live": "running importing training evaluating in_flight",
+    "live": "running importing preparing training answering scoring evaluating in_flight",
     "person": "awaiting_review in_review claimed edited edit",
 }
 _TONE_OF = {state: tone for tone, states in _TONES.items() for state in states.split()}
@@ -232,6 +232,7 @@ PLACES = (
     Place("distill:runs", "Runs", "runs", ("lead", "operator")),
     Place("distill:completions", "Completions", "completions", ("lead", "operator")),
     Place("distill:exports", "Exports", "exports", ("lead", "operator")),
+    Place("training:training_runs", "Training", "training", ("lead", "operator")),
     Place("admin:index", "Admin", "admin", (), is_for_staff=True),
 )
 
@@ -266,6 +267,12 @@ def _current(href: str, *, path: str) -> str:
     if path == href:
         return "page"
     return "true" if href != "/" and path.startswith(href) else ""
+
+
+@register.filter
+def may_operate(user: User) -> bool:
+    """Whether the user may start things; the views check it themselves."""
+    return has_role(user, "operator")
 
 
 @register.filter

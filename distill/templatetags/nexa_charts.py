@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -232,7 +233,7 @@ def _line(
     label: str, points: list[tuple[float, float]], number: int, across: _Scale, up: _Scale
 ) -> Line:
     shares = [(across.share(x), 1 - up.share(y)) for x, y in points]
-    edges = [0.0, *((a[0] + b[0]) / 2 for a, b in zip(shares, shares[1:], strict=False)), 1.0]
+    edges = [0.0, *((a[0] + b[0]) / 2 for a, b in itertools.pairwise(shares)), 1.0]
     return Line(
         label=label,
         number=number,

@@ -155,6 +155,7 @@ def _overview_part(found: Dataset) -> dict[str, object]:
             ("refused", rows["refused"], "bad", None),
         ],
         "runs": list(queries.last_runs(found)),
+        "newest_export": found.exports.values_list("pk", flat=True).first(),
     }
 
 

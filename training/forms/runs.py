@@ -12,7 +12,7 @@ from distill.logic.errors import InputError
 from distill.models import Export
 from training.logic.spec import TrainSpec, load_spec
 from training.models import TrainingRun
-from training.queries.configs import list_configs
+from training.queries.configs import list_configs, read_config
 from training.queries.starts import exports_to_train_on
 
 
@@ -43,8 +43,11 @@ class StartTrainingForm(forms.Form):
     """What to train on what. `spec` is the config with the tags that were added."""
 
     export = ExportField(exports_to_train_on(), empty_label=None)
-    config = forms.ChoiceField(
+    config = forms.CharField(
         label="Start from",
+        required=False,
+        max_length=100,
+        widget=forms.Select,
         help_text="Loading it replaces what stands below.",
     )
     document = forms.CharField(
@@ -67,12 +70,10 @@ class StartTrainingForm(forms.Form):
     def _offer_configs(self) -> None:
         """The usual choices, and the one that was asked for, however old."""
         choices = list_configs()
-        asked = self["config"].value()
-        if asked and asked not in dict(choices):
-            choices.append((str(asked), str(asked)))
-        field = self.fields["config"]
-        assert isinstance(field, forms.ChoiceField)
-        field.choices = choices
+        asked = str(self.data.get("config") or "")
+        if asked not in dict(choices) and read_config(asked) is not None:
+            choices.append((asked, asked.replace("-", " ").capitalize()))
+        self.fields["config"].widget = forms.Select(choices=choices)
 
     def clean(self) -> dict[str, Any]:
         """Validate the config; each fault stands at the field that it came from."""

@@ -72,7 +72,7 @@ def _width(run: TrainingRun, kind: str) -> int:
 def _thinned(run: TrainingRun, kind: str, width: int) -> list[dict[str, Any]]:
     """The means over `width` steps each, at the last of them."""
     means = {name: Avg(Cast(KT(f"values__{name}"), FloatField())) for name in _AVERAGED}
-    return list(
+    rows = (
         run.metrics.filter(kind=kind)
         .order_by()
         .annotate(part=(F("step") - 1) / width)
@@ -80,6 +80,7 @@ def _thinned(run: TrainingRun, kind: str, width: int) -> list[dict[str, Any]]:
         .annotate(at_step=Max("step"), **means)
         .order_by("part")
     )
+    return [dict(row) for row in rows]
 
 
 def _points(rows: list[dict[str, Any]], name: str) -> Points:

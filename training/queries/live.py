@@ -20,13 +20,16 @@ _MOVING = (TrainingRun.State.PREPARING, TrainingRun.State.RUNNING, TrainingRun.S
 class Live:
     """Where a training is, and what it measured last."""
 
-    measured: dict[str, Any]
-    """The values of the last training step."""
+    train_loss: float | None
     held_out_loss: float | None
+    tokens: int | None
+    """Read by the student since its first step."""
+    tokens_per_second: float | None
     seconds_left: int | None
     """From the pace of the last steps; None while nobody can tell."""
+    has_measured: bool
     is_untaken: bool
-    """Queued for a while, and no worker has taken it."""
+    """Queued for a while, and no worker has ever taken it."""
     is_quiet: bool
     """Somebody should watch it, but has said nothing for a while."""
 
@@ -35,13 +38,16 @@ def live_training(run: TrainingRun, *, now: datetime) -> Live:
     """How far the training is, in two reads of an index."""
     recent = _recent(run, Metric.Kind.TRAIN, _NUM_RECENT)
     held_out = _recent(run, Metric.Kind.VALIDATION, 1)
-    said = max(filter(None, [run.created_at, run.finished_at, run.heartbeat_at]))
-    is_silent = now - said > QUIET_AFTER
+    measured: dict[str, Any] = recent[0].values if recent else {}
+    is_silent = now - (run.heartbeat_at or run.created_at) > QUIET_AFTER
     return Live(
-        measured=recent[0].values if recent else {},
+        train_loss=measured.get("loss"),
         held_out_loss=held_out[0].values.get("loss") if held_out else None,
+        tokens=measured.get("tokens"),
+        tokens_per_second=measured.get("tokens_per_second"),
         seconds_left=_seconds_left(run, recent) if run.state == run.State.RUNNING else None,
-        is_untaken=run.state == run.State.QUEUED and is_silent,
+        has_measured=bool(recent or held_out),
+        is_untaken=run.state == run.State.QUEUED and run.started_at is None and is_silent,
         is_quiet=run.state in _MOVING and is_silent,
     )
 
