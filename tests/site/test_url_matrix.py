@@ -23,7 +23,8 @@ from distill.services.export import export_dataset
 from nexa_site.services.bootstrap import create_roles
 from review.models import Queue
 from review.services.fill import fill_queues
-from tests.builders import make_run, make_sample_draw, make_user
+from tests.builders import make_run, make_sample_draw, make_training_run, make_user
+from training.models import TrainingRun
 
 ROLES: tuple[RoleName, ...] = ("reviewer", "lead", "operator", "admin")
 NOBODY = "without a role"
@@ -73,6 +74,10 @@ def _queue(things: Any) -> list[object]:
     return [things.queue.pk]
 
 
+def _training(things: Any) -> list[object]:
+    return [things.training_run.pk]
+
+
 PAGES: Mapping[str, Page] = {
     # the site
     "home": Page(see=PEOPLE),
@@ -107,6 +112,7 @@ PAGES: Mapping[str, Page] = {
     # exports
     "distill:exports": Page(post=LEADS, posted=422),
     "distill:export": Page(named=lambda things: [things.export.pk]),
+    "distill:download_export_zip": Page(named=lambda things: [things.export.pk]),
     "distill:download_export_file": Page(named=lambda things: [things.export.pk, "train.jsonl"]),
     # recipes
     "distill:recipes": Page(),
@@ -133,6 +139,15 @@ PAGES: Mapping[str, Page] = {
     "api_reference": Page(see=PEOPLE),
     "api_tokens": Page(see=PEOPLE, post=PEOPLE, posted=422),
     "revoke_api_token": _action(PEOPLE, lambda _: []),
+    # training
+    "training:training_runs": Page(),
+    "training:start_training": Page(see=OPERATORS, post=OPERATORS, posted=422),
+    "training:training_run": Page(named=_training),
+    "training:stop_training": _action(OPERATORS, _training),
+    "training:resume_training": _action(OPERATORS, _training),
+    "training:download_log": Page(named=_training),
+    "training:download_metrics": Page(named=_training),
+    "training:download_spec": Page(named=_training),
     # Django's admin, but for its models
     "admin:index": Page(),
     "admin:login": Page(
@@ -157,6 +172,7 @@ class Things:
     queue: Queue
     export: Export
     completion: Any
+    training_run: TrainingRun
 
 
 @pytest.fixture
@@ -168,7 +184,7 @@ def things(db: None) -> Things:
     make_sample_draw(run, state=SampleDraw.State.FAILED, failure_kind="server")
     fill_queues(dataset_id=run.dataset_id)
     export = export_dataset(dataset=run.dataset, policy="reviewed")
-    return Things(run, Queue.objects.get(), export, accepted)
+    return Things(run, Queue.objects.get(), export, accepted, make_training_run(export))
 
 
 @pytest.fixture
