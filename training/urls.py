@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from training.views import run_start, runs
+from training.views import evaluations, run_start, runs
 
 app_name = "training"
 
@@ -19,4 +19,26 @@ training_urls: list[URLPattern] = [
     path("training/<int:pk>/spec.yaml", runs.download_spec, name="download_spec"),
 ]
 
-urlpatterns = [*training_urls]
+evaluation_urls: list[URLPattern] = [
+    path(
+        "training/<int:pk>/evaluate/", evaluations.start_evaluation_view, name="start_evaluation"
+    ),
+    path("training/evaluations/<int:pk>/", evaluations.evaluation, name="evaluation"),
+    path(
+        "training/evaluations/<int:pk>/stop/",
+        evaluations.stop_evaluation_view,
+        name="stop_evaluation",
+    ),
+    path(
+        "training/evaluations/<int:pk>/report.json",
+        evaluations.download_report_json,
+        name="download_report_json",
+    ),
+    path(
+        "training/evaluations/<int:pk>/report.md",
+        evaluations.download_report_markdown,
+        name="download_report_markdown",
+    ),
+]
+
+urlpatterns = [*training_urls, *evaluation_urls]

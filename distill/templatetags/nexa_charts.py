@@ -17,6 +17,9 @@ Bar = tuple[str, int | float, str | None]
 Bin = tuple[float, float, int]
 """Lower edge, upper edge, count."""
 
+Interval = tuple[str, float | None, float | None, float | None, str, str | None]
+"""Label, value, lower and upper end (or None), the same in words, where it leads (or None)."""
+
 Segment = tuple[str, int, str, str | None]
 """Label, count, tone (see `nexa.tone`), and where the number leads (or None)."""
 
@@ -102,6 +105,30 @@ def segment_parts(segments: Sequence[Segment]) -> list[SegmentPart]:
         parts.append(SegmentPart(label, count, tone, href, x, width, count / total if total else 0))
         before += count
     return parts
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalRow:
+    label: str
+    words: str
+    href: str | None
+    at: str | None
+    low: str | None
+    high: str | None
+
+
+@register.filter
+def interval_rows(rows: Sequence[Interval], axis: str) -> list[IntervalRow]:
+    """Points with their intervals: on the axis "share" from 0 to 1, on "difference" from −1 to 1."""
+    start, width = (-1, 2) if axis == "difference" else (0, 1)
+
+    def place(value: float | None) -> str | None:
+        return None if value is None else _percent(value - start, width)
+
+    return [
+        IntervalRow(label, words, href, place(value), place(low), place(high))
+        for label, value, low, high, words, href in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)

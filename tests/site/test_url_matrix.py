@@ -78,6 +78,10 @@ def _training(things: Any) -> list[object]:
     return [things.training_run.pk]
 
 
+def _evaluation(things: Any) -> list[object]:
+    return [things.training_run.evaluations.get().pk]
+
+
 PAGES: Mapping[str, Page] = {
     # the site
     "home": Page(see=PEOPLE),
@@ -98,6 +102,8 @@ PAGES: Mapping[str, Page] = {
     "distill:download_refused": Page(
         named=lambda things: [things.run.dataset_id, things.run.dataset.source_files.last().pk]
     ),
+    "distill:write_labels": _action(LEADS, _dataset),
+    "distill:download_labels": Page(named=lambda things: [things.run.dataset_id, "accepted"]),
     # runs
     "distill:runs": Page(),
     "distill:run": Page(named=_run),
@@ -148,6 +154,12 @@ PAGES: Mapping[str, Page] = {
     "training:download_log": Page(named=_training),
     "training:download_metrics": Page(named=_training),
     "training:download_spec": Page(named=_training),
+    "training:start_evaluation": _action(OPERATORS, _training),
+    "training:evaluation": Page(named=_evaluation),
+    "training:stop_evaluation": _action(OPERATORS, _evaluation),
+    # It has no report card yet.
+    "training:download_report_json": Page(named=_evaluation, get=404),
+    "training:download_report_markdown": Page(named=_evaluation, get=404),
     # Django's admin, but for its models
     "admin:index": Page(),
     "admin:login": Page(
@@ -184,7 +196,9 @@ def things(db: None) -> Things:
     make_sample_draw(run, state=SampleDraw.State.FAILED, failure_kind="server")
     fill_queues(dataset_id=run.dataset_id)
     export = export_dataset(dataset=run.dataset, policy="reviewed")
-    return Things(run, Queue.objects.get(), export, accepted, make_training_run(export))
+    training_run = make_training_run(export)
+    training_run.evaluations.create(recipe=run.recipe, sample_limit=1)
+    return Things(run, Queue.objects.get(), export, accepted, training_run)
 
 
 @pytest.fixture
