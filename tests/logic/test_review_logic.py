@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from distill.logic.labels import Opinion, Outcome, resolve_outcome
 from distill.logic.reasons import REVIEWER_REASONS
 from review.logic.keys import KEYS, REASON_KEYS, key_map
 from review.logic.leases import seconds_left
@@ -46,13 +45,3 @@ def test_a_lease_never_has_less_than_no_time_left():
     assert seconds_left(until=now + timedelta(seconds=61.9), now=now) == 61
     assert seconds_left(until=now - timedelta(hours=1), now=now) == 0
     assert seconds_left(until=None, now=now) == 0
-
-
-def test_the_earliest_decision_that_stands_makes_the_label():
-    opinions = [Opinion(3, "reject", False), Opinion(2, "accept", False), Opinion(1, "skip", False)]
-    assert resolve_outcome(opinions) == Outcome(2, "accepted")
-
-
-def test_what_is_undone_or_skipped_makes_no_label():
-    opinions = [Opinion(1, "accept", True), Opinion(2, "undo", False), Opinion(3, "skip", False)]
-    assert resolve_outcome(opinions) is None
