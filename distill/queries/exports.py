@@ -89,7 +89,7 @@ class ExportView:
 
     def _is_there(self, file: Mapping[str, Any]) -> bool:
         path = self.folder / file["name"]
-        return path.is_file() and path.stat().st_size == int(file["bytes"])
+        return path.is_file() and bool(path.stat().st_size == file["bytes"])
 
 
 def all_exports() -> QuerySet[Export]:

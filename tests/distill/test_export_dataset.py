@@ -17,7 +17,7 @@ import yaml
 
 from distill.logic.errors import InputError
 from distill.logic.reasons import Reason
-from distill.models import Dataset, Decision, Export, ExportedCompletion, Label, Sample
+from distill.models import Dataset, Decision, Export, ExportedCompletion, Label, Recipe, Sample
 from distill.services.export import export_dataset
 from distill.tasks import run_export
 from tests.builders import (
@@ -174,11 +174,15 @@ def test_the_order_of_insertion_leaves_no_trace(data_dir, settings, tmp_path):
     found = []
     for turn, order in enumerate((list, lambda numbers: numbers[::-1])):
         settings.DATA_DIR = tmp_path / str(turn)
+        # The same recipe as another version: its number is the database's own, too.
+        for draws in range(2, turn + 2):
+            make_recipe(name="fixed", teacher={"draws": draws})
         dataset = make_dataset("same")
         build_twice(dataset, order)
         export = export_dataset(dataset=dataset, policy=REVIEWED)
         found.append(hashes_of(folder_of(settings.DATA_DIR, export)))
         dataset.delete()
+        Recipe.objects.all().delete()
     assert found[0] == found[1]
     assert len(found[0]) == 8
 
