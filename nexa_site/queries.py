@@ -24,9 +24,11 @@ from distill.models import (
 )
 from distill.queries.runs import RunSummary, all_runs, summarise_runs
 from review.queries.queues import QueueLine, queue_lines
+from training.models import Evaluation, TrainingRun
 
 NUM_RUNS = 5
 NUM_EXPORTS = 5
+NUM_STUDENTS = 5
 _STALE_AFTER = timedelta(days=7)
 
 _State = CompletionState.State
@@ -47,11 +49,13 @@ class Needs:
     queues: tuple[QueueLine, ...] = ()
     ended_runs: tuple[Run, ...] = ()
     """Runs that failed, or stopped with work left, within the last week."""
+    ended_trainings: tuple[TrainingRun, ...] = ()
+    """Trainings that failed, were lost or stopped within the last week, and have no later one."""
     unexported: tuple[UnexportedDataset, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not (self.queues or self.ended_runs or self.unexported)
+        return not (self.queues or self.ended_runs or self.ended_trainings or self.unexported)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,13 @@ class FirstSteps:
     has_run: bool
     has_label: bool
     has_export: bool
+    has_student: bool
+    has_report_card: bool
 
     @property
     def is_finished(self) -> bool:
         """Whether the whole way was gone once."""
-        return self.has_run and self.has_label and self.has_export
+        return self.has_run and self.has_label and self.has_export and self.has_report_card
 
 
 def status_counts() -> dict[str, int]:
@@ -109,6 +115,25 @@ def active_runs() -> list[RunSummary]:
     return summarise_runs(list(all_runs().filter(state__in=Run.ACTIVE)[:NUM_RUNS]))
 
 
+def active_trainings() -> list[TrainingRun]:
+    """The student trainings that are queued or going on, newest first."""
+    return list(TrainingRun.objects.filter(state__in=TrainingRun.ACTIVE)[:NUM_RUNS])
+
+
+def active_evaluations() -> list[Evaluation]:
+    """The evaluations that are queued or going on, newest first."""
+    active = Evaluation.objects.filter(state__in=Evaluation.ACTIVE)
+    return list(active.select_related("training_run")[:NUM_RUNS])
+
+
+def last_students() -> QuerySet[TrainingRun]:
+    """The newest trained students, each with its newest report card that is done, if any."""
+    done = Evaluation.objects.filter(training_run=OuterRef("pk"), state=Evaluation.State.DONE)
+    newest = Subquery(done.order_by("-id").values("pk")[:1])
+    students = TrainingRun.objects.filter(state=TrainingRun.State.DONE)
+    return students.select_related("export__dataset").annotate(report_card=newest)[:NUM_STUDENTS]
+
+
 def last_exports() -> QuerySet[Export]:
     """The newest exports, with `num_completions` each."""
     exports = Export.objects.select_related("dataset", "created_by").defer("manifest")
@@ -124,6 +149,7 @@ def needs_of(user: User, *, now: datetime) -> Needs:
     return Needs(
         queues=_waiting_queues(user, now) if may_review else (),
         ended_runs=tuple(_ended_runs(now)) if has_role(user, "operator") else (),
+        ended_trainings=tuple(_ended_trainings(now)) if has_role(user, "operator") else (),
         unexported=_unexported() if has_role(user, "lead", "operator") else (),
     )
 
@@ -136,6 +162,8 @@ def first_steps() -> FirstSteps:
         has_run=Run.objects.exists(),
         has_label=Label.objects.exists(),
         has_export=Export.objects.exists(),
+        has_student=TrainingRun.objects.filter(state=TrainingRun.State.DONE).exists(),
+        has_report_card=Evaluation.objects.filter(state=Evaluation.State.DONE).exists(),
     )
 
 
@@ -157,6 +185,14 @@ def _ended_runs(now: datetime) -> QuerySet[Run]:
     )
     failed = ended.filter(state=Run.State.FAILED)
     return (failed | ended.filter(Exists(pending)))[:NUM_RUNS]
+
+
+def _ended_trainings(now: datetime) -> QuerySet[TrainingRun]:
+    later = TrainingRun.objects.filter(name=OuterRef("name"), pk__gt=OuterRef("pk"))
+    ended = (TrainingRun.State.FAILED, TrainingRun.State.LOST, TrainingRun.State.STOPPED)
+    return TrainingRun.objects.filter(
+        ~Exists(later), state__in=ended, finished_at__gt=now - _STALE_AFTER
+    )[:NUM_RUNS]
 
 
 def _unexported() -> tuple[UnexportedDataset, ...]:

@@ -54,13 +54,19 @@ def home(request: AuthedRequest) -> HttpResponse:
     """The dashboard: what needs me, what is going on, how much there is."""
     sees_runs = has_role(request.user, "lead", "operator")
     runs = queries.active_runs() if sees_runs else []
+    trainings = queries.active_trainings() if sees_runs else []
+    evaluations = queries.active_evaluations() if sees_runs else []
+    is_busy = bool(runs or trainings or evaluations)
     context: dict[str, object] = {
         "runs": runs,
+        "trainings": trainings,
+        "evaluations": evaluations,
+        "is_busy": is_busy,
         "sees_runs": sees_runs,
         "may_start": has_role(request.user, "operator"),
     }
     if request.htmx and request.htmx.target == "home-runs":
-        status = None if runs else STOP_POLLING
+        status = None if is_busy else STOP_POLLING
         return render_partial(
             request, "nexa_site/home.html", context, partial="home-runs", status=status
         )
@@ -74,5 +80,9 @@ def home(request: AuthedRequest) -> HttpResponse:
     if sees_runs:
         # Counting everything takes a while on a large site; ten seconds old is good enough here.
         counts = cache.get_or_set("status_counts", queries.status_counts, _COUNTS_SECONDS)
-        context |= {"counts": counts, "exports": queries.last_exports()}
+        context |= {
+            "counts": counts,
+            "exports": queries.last_exports(),
+            "students": queries.last_students(),
+        }
     return render_partial(request, "nexa_site/home.html", context, partial="home-runs")

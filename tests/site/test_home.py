@@ -14,8 +14,10 @@ from tests.builders import (
     make_label,
     make_run,
     make_sample_draw,
+    make_training_run,
     make_user,
 )
+from training.models import Evaluation, TrainingRun
 
 pytestmark = pytest.mark.django_db
 
@@ -119,7 +121,31 @@ def test_the_dashboard_costs_few_queries(client, django_assert_max_num_queries):
         make_sample_draw(make_run(state=Run.State.RUNNING))
         make_run(state=Run.State.FAILED, finished_at=timezone.now())
     _open(client, "operator", "lead", "reviewer")
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(26):
         client.get(reverse("home"))
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(7):
         client.get(reverse("home"), headers={"HX-Request": "true", "HX-Target": "home-runs"})
+
+
+def test_students_and_what_trains_now_are_on_the_dashboard(client):
+    trained = make_training_run(name="sage", state=TrainingRun.State.DONE)
+    card = Evaluation.objects.create(
+        training_run=trained,
+        recipe=make_run().recipe,
+        state=Evaluation.State.DONE,
+        sample_limit=10,
+    )
+    active = make_training_run(name="novice", state=TrainingRun.State.RUNNING, step=3, max_steps=9)
+    page = _open(client, "operator").text
+    assert reverse("training:evaluation", args=[card.pk]) in page
+    assert reverse("training:training_run", args=[active.pk]) in page
+    assert "home-runs" in page and "every 2s" in page
+
+
+def test_a_training_that_was_lost_needs_the_operator(client):
+    lost = make_training_run(
+        state=TrainingRun.State.LOST, finished_at=timezone.now(), message="Its host is gone."
+    )
+    assert "Its host is gone." in _open(client, "operator").text
+    assert reverse("training:training_run", args=[lost.pk]) in _open(client, "admin").text
+    assert "Its host is gone." not in _open(client, "lead").text
