@@ -40,11 +40,11 @@ def tiny() -> PreTrainedTokenizerFast:
     return train_tokenizer(ROWS, vocab=400)
 
 
-def other(template: str, words: str = "") -> PreTrainedTokenizerFast:
-    """A tokenizer of whole words whose marks the template names; `<s>` is not in `all_special`."""
+def other(template: str | None) -> PreTrainedTokenizerFast:
+    """A tokenizer of whole words whose marks the template names."""
     special = ["<s>", "<|head|>", "<|body|>", "<|eot|>"]
     texts = " ".join(message["content"] + " " + message["role"] for message in CHAT)
-    found = [*special, "?", "\n", *sorted({*texts.split(), *words.split(), "Is", "it", "so?"})]
+    found = [*special, "?", *sorted(set(texts.split()))]
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(found)}, "?"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.add_special_tokens(special)
@@ -101,6 +101,13 @@ def test_another_family_of_templates_goes_the_same_way() -> None:
     assert tokens.labels[-1] == tokens.input_ids[-1] == end_of_turn(tokenizer)
 
 
+def test_marks_before_the_text_do_not_end_the_answer() -> None:
+    short = LLAMA_STYLE.replace("'<|head|>assistant<|body|>\n\n'", "'<|head|>assistant'")
+    tokenizer = other(short)
+    tokens = render_messages(CHAT, tokenizer)
+    assert shown(counted(tokens), tokenizer) == "<|body|> Then it halves. <|eot|>"
+
+
 def test_a_token_over_the_edge_is_split_as_the_asked_student_sees_it() -> None:
     tokenizer = tiny()
     # Merges "\n\n" into one token, as the tokenizers of many students do.
@@ -130,12 +137,13 @@ def test_a_token_over_the_edge_is_split_as_the_asked_student_sees_it() -> None:
             "differently once it has an answer",
         ),
         (LLAMA_STYLE.replace(" + '<|eot|>'", ""), "never learn to stop"),
+        (LLAMA_STYLE.replace("| trim", "| upper"), "does not write the answer as it stands"),
         ("{{ raise_exception('System role not supported') }}", "System role not supported"),
         (None, "has no chat template"),
     ],
-    ids=["no prefix", "no end", "refuses", "none"],
+    ids=["no prefix", "no end", "rewrites", "refuses", "none"],
 )
-def test_a_template_that_does_not_fit_is_named(template: str, message: str) -> None:
+def test_a_template_that_does_not_fit_is_named(template: str | None, message: str) -> None:
     with pytest.raises(InputError, match=message):
         render_messages(CHAT, other(template))
 

@@ -1,8 +1,8 @@
 """From messages to tokens: what the student reads, and which of it counts in the loss.
 
 The student's own chat template writes the conversation twice: up to where its answer begins, and
-whole. What the second adds is the answer; of it counts everything up to the first special token,
-that one included, because it is what ends a turn. One way for all templates; nothing is cut.
+whole. What the second adds counts, up to the first special token after the answer's text, that one
+included: it is what ends a turn. One way for all templates; nothing is cut.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def render_messages(messages: Messages, tokenizer: PreTrainedTokenizerBase) -> T
     if ids[: len(prompt_ids)] != prompt_ids:
         # A token spans the edge, as "\n\n" does. Asked, the student sees the edge: so train it.
         ids = prompt_ids + to_ids(whole[len(prompt) :], tokenizer)
-    end = _find_end(ids, len(prompt_ids), tokenizer)
+    end = _find_end(ids, len(prompt_ids), _before_end(messages, whole[len(prompt) :]), tokenizer)
     labels = [IGNORED] * len(prompt_ids) + ids[len(prompt_ids) : end]
     return Tokens(ids, labels + [IGNORED] * (len(ids) - end))
 
@@ -165,15 +165,32 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
     return next(label for label in reversed(tokens.labels) if label != IGNORED)
 
 
-def _find_end(ids: list[int], start: int, tokenizer: PreTrainedTokenizerBase) -> int:
+def _before_end(messages: Messages, added: str) -> str:
+    """What the template adds for the answer, up to the end of its text."""
+    text = messages[-1]["content"].strip()  # many templates trim
+    begin = added.find(text)
+    if begin < 0:
+        raise InputError(
+            "The student's chat template does not write the answer as it stands. Choose a student "
+            "with another template."
+        )
+    return added[: begin + len(text)]
+
+
+def _find_end(
+    ids: list[int], start: int, before_end: str, tokenizer: PreTrainedTokenizerBase
+) -> int:
+    """Where the answer ends: behind the first special token that follows `before_end`."""
     special = _special(tokenizer)
-    for index in range(start, len(ids)):
-        if ids[index] in special:
-            return index + 1
-    raise InputError(
-        "The student's chat template ends an answer with no special token, so the student would "
-        "never learn to stop. Choose a student with another template."
-    )
+    # Some templates mark a channel or a receiver before the text.
+    passed = sum(token in special for token in to_ids(before_end, tokenizer))
+    places = [index for index in range(start, len(ids)) if ids[index] in special]
+    if len(places) <= passed:
+        raise InputError(
+            "The student's chat template ends an answer with no special token, so the student "
+            "would never learn to stop. Choose a student with another template."
+        )
+    return places[passed] + 1
 
 
 def _special(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
