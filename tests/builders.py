@@ -269,12 +269,12 @@ def make_training_run(
     export: Export | None = None, *, log: bytes = b"", num_steps: int = 0, **fields: Any
 ) -> TrainingRun:
     """A queued training run with its folder, so many measured steps, and a validation at the last."""
-    spec = TrainSpec(tags=tuple(fields.get("tags", ())))
+    spec = TrainSpec().model_dump(mode="json") | {"tags": list(fields.get("tags", ()))}
     defaults = {
-        "name": spec.name,
+        "name": spec["name"],
         "dataset": export.dataset if export else None,
         "source": {"name": str(export or "rows.jsonl"), "sha256": "0" * 64, "rows": {}},
-        "spec": spec.model_dump(mode="json"),
+        "spec": spec,
         "step": num_steps,
     }
     run = TrainingRun.objects.create(export=export, **(defaults | fields))

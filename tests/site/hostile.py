@@ -32,8 +32,10 @@ from tests.builders import (
     make_recipe,
     make_run,
     make_sample,
+    make_training_run,
     make_user,
 )
+from training.models import Evaluation, Metric, TrainingRun
 
 # Each would do harm in some place: an element, an attribute, a script, an address, a template.
 ATTACKS = (
@@ -87,6 +89,7 @@ class Hostile:
         fill_queues(dataset_id=self.dataset.pk)
         self.queue = Queue.objects.get(dataset=self.dataset)
         self.export = self._export()
+        self.training_run = self._training_run()
 
     def claim(self, reviewer: User) -> None:
         """Put a hostile card before the reviewer."""
@@ -188,6 +191,31 @@ class Hostile:
         Dataset.objects.filter(pk=self.dataset.pk).update(name=name)
         self.dataset.refresh_from_db()
         return export
+
+    def _training_run(self) -> Any:
+        run = make_training_run(
+            self.export,
+            log=f"{ALL}\n\x1b[31m{ALL}\x1b]8;;javascript:alert(6)\x07{WORD}\n".encode(),
+            num_steps=3,
+            name=SHORT[:100],
+            tags=[SHORT[:50], "'\"><xss-probe>"],
+            state=TrainingRun.State.FAILED,
+            message=ALL,
+            host=SHORT,
+            source={"name": ALL, "sha256": SHORT, "rows": {SHORT: 1}},
+            result={
+                "device": ALL,
+                "versions": {SHORT: ALL},
+                "rows": {SHORT: {"kept": 1, "dropped": 1, "too_long": 1, "longest": 9}},
+            },
+        )
+        run.spec |= {"name": SHORT[:100], "student": ALL[:300], "tags": []}
+        run.save(update_fields=["spec"])
+        Metric.objects.filter(training_run=run, step=3).update(values={"loss": 1, SHORT: ALL})
+        Evaluation.objects.create(
+            training_run=run, recipe=self.recipe, sample_limit=1, message=ALL, host=SHORT
+        )
+        return run
 
 
 def _recipe() -> Any:

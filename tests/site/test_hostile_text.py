@@ -20,7 +20,7 @@ from playwright.sync_api import BrowserContext, Dialog
 from distill.models import Run
 from nexa_site.services.bootstrap import create_roles
 from tests.builders import make_user
-from tests.site.hostile import ALL, Hostile
+from tests.site.hostile import ALL, SHORT, Hostile
 from tests.site.test_url_matrix import PAGES
 
 STRICT = re.compile(r"default-src 'none'")
@@ -74,9 +74,14 @@ def enter(hostile: Hostile) -> Client:
 def each_address(hostile: Hostile) -> list[str]:
     """Every page of the site over the hostile objects, with what filters and forms add."""
     things: Any = SimpleNamespace(
-        run=hostile.run, queue=hostile.queue, export=hostile.export, completion=hostile.completion
+        run=hostile.run,
+        queue=hostile.queue,
+        export=hostile.export,
+        completion=hostile.completion,
+        training_run=hostile.training_run,
     )
     skipped = {"logout", "admin:logout", "distill:download_export_file", "distill:map_upload"}
+    skipped |= {"training:download_log"}  # a file, read below
     names = [name for name, page in PAGES.items() if page.get == 200 and name not in skipped]
     plain = [reverse(name, args=PAGES[name].named(things)) for name in names]
     run, query = hostile.run.pk, "%3Cxss-probe%20onload%3Dalert(1)%3E%22'"
@@ -91,6 +96,9 @@ def each_address(hostile: Hostile) -> list[str]:
         f"/runs/start/?dataset={hostile.dataset.pk}&recipe={hostile.recipe.pk}&kind=pipeline",
         f"/recipes/new/?name=hostile&version={hostile.recipe.version}",
         f"/exports/?dataset={query}",
+        f"/training/?tag={query}&state={query}",
+        f"/training/start/?export={query}&config={query}&like={query}",
+        f"/training/start/?export={hostile.export.pk}&like={hostile.training_run.pk}",
         f"/login/?next={query}",
         f"/{query}/not/there/",
     ]
@@ -142,6 +150,10 @@ def test_fragments_and_refused_forms_say_it_as_text_too(hostile: Hostile) -> Non
         ("/completions/", "found"),
         (f"/review/{hostile.queue.pk}/", "card"),
         ("/", "home-runs"),
+        ("/training/", "training-list"),
+        (f"/training/{hostile.training_run.pk}/", "training-live"),
+        (f"/training/{hostile.training_run.pk}/", "training-plots"),
+        (f"/training/{hostile.training_run.pk}/", "training-log"),
     ):
         headers = {"HX-Request": "true", "HX-Target": target}
         response = client.get(address, headers=headers)
@@ -153,6 +165,9 @@ def test_fragments_and_refused_forms_say_it_as_text_too(hostile: Hostile) -> Non
         ("/runs/start/", {"teacher": ALL[:190], "dataset": ALL, "kind": ALL, "recipe": ALL}),
         ("/exports/", {"dataset": ALL, "policy": ALL}),
         ("/datasets/upload/", {"name": ALL, "description": ALL}),
+        ("/training/start/", {"export": ALL, "config": ALL, "document": ALL, "tags": ALL[:500]}),
+        ("/training/start/", {"document": "<xss-probe onload=alert(1)>: 1", "action": "preview"}),
+        ("/training/start/", {"config": SHORT, "action": "load"}),
         (f"/datasets/{hostile.dataset.pk}/delete/", {"name": ALL}),
         (f"/review/{hostile.queue.pk}/decide/", {"slot": ALL, "kind": ALL, "reason": ALL}),
         ("/login/", {"username": ALL, "password": ALL, "next": ALL}),
@@ -171,6 +186,10 @@ def test_downloads_are_attachments_with_names_of_ours(hostile: Hostile) -> None:
         "/completions/download/?format=csv",
         f"/datasets/{hostile.dataset.pk}/files/{source_file}/refused.csv",
         "/recipes/hostile/1/download/",
+        *(
+            f"/training/{hostile.training_run.pk}/{name}"
+            for name in ("log.txt", "metrics.jsonl", "spec.yaml")
+        ),
         *(
             reverse("distill:download_export_file", args=[hostile.export.pk, file["name"]])
             for file in hostile.export.manifest["files"]
@@ -269,6 +288,9 @@ def _main_pages(hostile: Hostile) -> list[str]:
         "/exports/",
         f"/exports/{hostile.export.pk}/",
         f"/recipes/hostile/{hostile.recipe.version}/",
+        "/training/",
+        f"/training/{hostile.training_run.pk}/",
+        f"/training/start/?export={hostile.export.pk}",
         "/review/",
         f"/review/{hostile.queue.pk}/",
     ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import training
-from training.logic.spec import TrainSpec, dump_spec
+from distill.logic.document_yaml import write_yaml
+from training.logic.spec import TrainSpec
 from training.models import TrainingRun
 
 FOLDER = Path(training.__file__).parent / "configs"
@@ -37,4 +38,10 @@ def read_config(name: str) -> str | None:
     if number == name or not (number.isascii() and number.isdigit()) or len(number) > 18:
         return None
     run = TrainingRun.objects.filter(pk=int(number)).first()
-    return dump_spec(TrainSpec.model_validate(run.spec)) if run else None
+    return spec_yaml(run) if run else None
+
+
+def spec_yaml(run: TrainingRun) -> str:
+    """The spec of a training as it was, in the usual order; one that is no longer valid, too."""
+    known = [name for name in TrainSpec.model_fields if name in run.spec]
+    return write_yaml({name: run.spec[name] for name in dict.fromkeys([*known, *run.spec])})

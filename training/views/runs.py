@@ -16,8 +16,8 @@ from distill.http import AuthedRequest, has_role, keyset_page, render_partial, r
 from distill.models import Export
 from training import tasks
 from training.forms.runs import TrainingFilterForm
-from training.logic.spec import TrainSpec, dump_spec
 from training.models import TrainingRun
+from training.queries.configs import spec_yaml
 from training.queries.curves import each_metric, last_steps, read_curves
 from training.queries.folders import layout_of, list_model_files, read_tail
 from training.queries.live import live_training
@@ -80,7 +80,7 @@ def training_run(request: AuthedRequest, pk: int) -> HttpResponse:
         return HttpResponse(status=204)
     context: dict[str, object] = {
         "run": found,
-        "spec_yaml": _spec_yaml(found),
+        "spec_yaml": spec_yaml(found),
         "may_start": has_role(request.user, "operator"),
     }
     for make in parts.values():
@@ -158,7 +158,7 @@ def download_spec(request: AuthedRequest, pk: int) -> HttpResponse:
     """The spec as a YAML file, which the start page and `train_student` take."""
     found = get_object_or_404(TrainingRun, pk=pk)
     return HttpResponse(
-        _spec_yaml(found),
+        spec_yaml(found),
         content_type="application/yaml; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="training-{pk}.yaml"'},
     )
@@ -212,10 +212,6 @@ def _is_seen(request: AuthedRequest, run: TrainingRun, target: str) -> bool:
 
 def _plots_version(run: TrainingRun) -> str:
     return f"{last_steps(run)}.{run.state}"
-
-
-def _spec_yaml(run: TrainingRun) -> str:
-    return dump_spec(TrainSpec.model_validate(run.spec))
 
 
 def _poll_status(request: AuthedRequest, *, is_live: bool) -> int | None:
