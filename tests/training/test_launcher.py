@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.training.following import lives, wait_for
 from training import launcher
 from training.logic.layout import ProcessLayout
 from training.logic.process_stat import ProcessStat, is_marked, parse_stat
@@ -57,23 +58,9 @@ def launch(layout: ProcessLayout, program: str, **options: object) -> None:
     launcher.launch(layout, argv, environment=os.environ, **chosen)  # type: ignore[arg-type]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
-
-
 def ended(layout: ProcessLayout) -> launcher.Exit | None:
     wait_for(lambda: not launcher.look(layout).is_alive)
     return launcher.look(layout).exit
-
-
-def lives(pid: int) -> bool:
-    try:
-        return not parse_stat(Path(f"/proc/{pid}/stat").read_text()).is_dead
-    except OSError:
-        return False
 
 
 def test_a_program_runs_to_its_end_and_says_how(layout) -> None:
