@@ -23,6 +23,7 @@ from distill.services.delete_dataset import delete_dataset
 from distill.services.export import export_dataset
 from distill.services.export_run import export_run, note_failed_export
 from distill.services.ingest import discard_upload, fill_source_file, upload_path
+from distill.services.labels import export_labels
 from distill.services.runs import stale_runs
 from distill.services.step import run_step
 
@@ -101,6 +102,22 @@ def run_export(dataset_id: int, policy: str, user_id: int | None = None) -> None
     except DistillError as error:
         logger.warning("No export of %s: %s", dataset, error)
         note_failed_export(dataset=dataset, why=str(error))
+
+
+def enqueue_export_labels(dataset_id: int) -> None:
+    """Let a worker write a dataset's label files."""
+    enqueue(run_export_labels, dataset_id)
+
+
+def run_export_labels(dataset_id: int) -> None:
+    """Write a dataset's label files; again gives the same. What stands in the way is logged."""
+    dataset = Dataset.objects.filter(pk=dataset_id).first()
+    if dataset is None:
+        return
+    try:
+        export_labels(dataset=dataset)
+    except DistillError as error:
+        logger.warning("No label files of %s: %s", dataset, error)
 
 
 def schedule_minutely(function: Callable[[], None]) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from distill.views import completions, datasets, exports, recipes, run_start, runs, uploads
+from distill.views import (
+    completions,
+    datasets,
+    exports,
+    labels,
+    recipes,
+    run_start,
+    runs,
+    uploads,
+)
 
 app_name = "distill"
 
@@ -18,6 +27,12 @@ dataset_urls: list[URLPattern] = [
         "datasets/<int:pk>/files/<int:file_id>/refused.csv",
         datasets.download_refused,
         name="download_refused",
+    ),
+    path("datasets/<int:pk>/labels/", labels.write_labels, name="write_labels"),
+    path(
+        "datasets/<int:pk>/labels/<slug:name>.jsonl",
+        labels.download_labels,
+        name="download_labels",
     ),
 ]
 run_urls: list[URLPattern] = [

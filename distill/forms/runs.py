@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 
 from distill.logic.errors import InputError
+from distill.logic.reasons import REVIEWER_REASONS, Reason
 from distill.logic.recipe import Recipe as RecipeContent
 from distill.models import Dataset, Recipe, Run
 from distill.teachers.registry import canonical_name
@@ -22,6 +23,10 @@ KINDS = (
     (Run.Kind.GATE, "Gate: decide the answers that are there anew"),
     (Run.Kind.REGENERATE, "Regenerate: another attempt for what was rejected"),
 )
+REASONS = [
+    ("People", [(reason.value, reason.label) for reason in REVIEWER_REASONS]),
+    ("The gate", [(one.value, one.label) for one in Reason if one not in REVIEWER_REASONS]),
+]
 
 
 class StartRunForm(forms.Form):
@@ -30,6 +35,20 @@ class StartRunForm(forms.Form):
     dataset = forms.ModelChoiceField(Dataset.objects.order_by("name"), empty_label=None)
     recipe = forms.ModelChoiceField(Recipe.objects.order_by("name", "-version"), empty_label=None)
     kind = forms.ChoiceField(label="What to do", choices=KINDS)
+    rejected_by = forms.ChoiceField(
+        label="Rejected by",
+        required=False,
+        choices=Run.RejectedBy.choices,
+        help_text="Whose rejections are taken up. Reasons and reviewers' notes go into the prompt, "
+        "nobody's name.",
+    )
+    reasons = forms.MultipleChoiceField(
+        label="Rejected for",
+        required=False,
+        choices=REASONS,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Choose none to take any.",
+    )
     teacher = forms.CharField(
         required=False,
         max_length=200,
@@ -76,6 +95,9 @@ class StartRunForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        if cleaned.get("kind") != Run.Kind.REGENERATE:
+            cleaned |= {"rejected_by": "", "reasons": []}
+        cleaned["rejected_by"] = cleaned.get("rejected_by") or Run.RejectedBy.ANYBODY
         if not self.errors:
             self.content = _changed(cleaned["recipe"].content, cleaned["teacher"], cleaned["draws"])
         return cleaned
@@ -84,6 +106,14 @@ class StartRunForm(forms.Form):
     def is_complete(self) -> bool:
         """Whether every field can be used, also where starting was refused afterwards."""
         return self.is_valid() or hasattr(self, "content")
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """What the run is made of beside its dataset, as services and queries take it."""
+        kept = ("kind", "sample_limit", "rejected_by")
+        return {name: self.cleaned_data[name] for name in kept} | {
+            "reasons": [Reason(code) for code in self.cleaned_data["reasons"]]
+        }
 
     @property
     def budget_nano(self) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date
 from itertools import islice
 from typing import Any
@@ -26,6 +27,7 @@ from distill.models import Completion, Dataset, Decision, Label
 from distill.models import Recipe as RecipeRow
 from distill.queries.sent_messages import first_messages
 
+MAX_COUNTED = 100_000
 _BATCH = 500
 _KINDS = (Decision.Kind.ACCEPT, Decision.Kind.REJECT)
 _SALT = "distill.reviewer"
@@ -43,10 +45,10 @@ def pseudonym(user: User) -> str:
 
 def standing_decisions(dataset: Dataset | None = None) -> QuerySet[Decision]:
     """Every accept and reject that stands, on completions that are candidates for their dataset."""
-    decisions = Decision.objects.filter(
-        kind__in=_KINDS, undone_by=None, completion__state_row__dataset__isnull=False
-    )
-    return decisions.filter(completion__sample__dataset=dataset) if dataset else decisions
+    decisions = Decision.objects.filter(kind__in=_KINDS, undone_by=None)
+    if dataset is None:
+        return decisions.filter(completion__state_row__dataset__isnull=False)
+    return decisions.filter(completion__state_row__dataset=dataset)
 
 
 def labels(dataset: Dataset | None = None) -> QuerySet[Label]:
@@ -55,8 +57,30 @@ def labels(dataset: Dataset | None = None) -> QuerySet[Label]:
     What a later attempt has replaced needs no regeneration; the files by day hold it.
     """
     wanted = Q(outcome=Label.Outcome.ACCEPTED) | Q(completion__state_row__is_open=True)
-    found = Label.objects.filter(wanted, completion__state_row__dataset__isnull=False)
-    return found.filter(completion__sample__dataset=dataset) if dataset else found
+    found = Label.objects.filter(wanted)
+    if dataset is None:
+        return found.filter(completion__state_row__dataset__isnull=False)
+    return found.filter(completion__state_row__dataset=dataset)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """How many lines the label files of a dataset would have; `MAX_COUNTED + 1` stands for more."""
+
+    accepted: int
+    rejected: int
+    decisions: int
+
+
+def count_labels(dataset: Dataset) -> LabelCounts:
+    """Count what the label files of a dataset would hold, in three queries; in one, if nothing."""
+    decisions = standing_decisions(dataset).order_by()[: MAX_COUNTED + 1].count()
+    if not decisions:
+        return LabelCounts(0, 0, 0)
+    found = labels(dataset).order_by()
+    accepted = found.filter(outcome=Label.Outcome.ACCEPTED)[: MAX_COUNTED + 1]
+    rejected = found.filter(outcome=Label.Outcome.REJECTED)[: MAX_COUNTED + 1]
+    return LabelCounts(accepted.count(), rejected.count(), decisions)
 
 
 class LabelLines:

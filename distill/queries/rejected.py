@@ -11,6 +11,7 @@ from distill.logic.reasons import Reason
 from distill.logic.regeneration import RegenerationConfig, Rejection
 from distill.models import CompletionState, Decision, Label, Run
 
+MAX_COUNTED = 100_000
 _ACCEPTED = Q(completion__label__outcome=Label.Outcome.ACCEPTED)
 _BY_PEOPLE = Q(completion__label__outcome=Label.Outcome.REJECTED)
 # What a person accepted stands, whatever the gate said of it.
@@ -45,6 +46,14 @@ def rejected_states(
     return CompletionState.objects.filter(
         wanted[Run.RejectedBy(rejected_by)], dataset=dataset_id, is_open=True
     )
+
+
+def count_rejected(
+    *, dataset_id: int, config: RegenerationConfig, rejected_by: str = Run.RejectedBy.ANYBODY
+) -> int:
+    """How many could be regenerated; `MAX_COUNTED + 1` stands for more."""
+    found = rejected_states(dataset_id=dataset_id, config=config, rejected_by=rejected_by)
+    return found.order_by()[: MAX_COUNTED + 1].count()
 
 
 def still_rejected(completion_ids: Collection[int]) -> set[int]:

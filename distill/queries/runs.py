@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from django.db.models import Count, QuerySet
 
 from distill.logic.plans import PLANS, Plan
 from distill.logic.prices import TokenPrice, actual_nano, upper_bound_nano
+from distill.logic.reasons import Reason
 from distill.logic.recipe import Recipe
+from distill.logic.regeneration import gather_objections
 from distill.logic.rubric import build_judge_messages
 from distill.logic.types import Message, Usage
 from distill.models import CompletionState, Dataset, Run, Sample, SampleDraw
 from distill.models import Recipe as RecipeRow
-from distill.queries.sent_messages import first_messages
+from distill.queries.rejected import rejected_states, rejections_of
+from distill.queries.sent_messages import first_messages, next_messages, read_evidence
 from distill.teachers.registry import PROVIDERS, is_offline
 
 NUM_SHOWN = 3
@@ -60,13 +63,16 @@ class SampleMessages:
 class Preview:
     """What a run would do: the first messages, how many calls, and what they may cost.
 
+    A run starts `from` samples, from the rejected completions that it regenerates, or from the
+    completions that are there.
+
     `at_most_nano` is the upper bound that a budget would reserve for first attempts;
     `likely_nano` reckons with four bytes a token and replies half as long as allowed. Both are
     averages over the first samples, and None where a price is unknown.
     """
 
     shown: tuple[SampleMessages, ...]
-    starts_from_samples: bool
+    starts_from: Literal["samples", "rejected", "completions"]
     num_samples: int
     """Samples, or completions where the run starts from these."""
     num_calls: int
@@ -153,22 +159,37 @@ def known_teachers() -> list[str]:
 
 
 def preview_run(
-    *, dataset: Dataset, recipe: Recipe, kind: str, sample_limit: int | None
+    *,
+    dataset: Dataset,
+    recipe: Recipe,
+    kind: str,
+    sample_limit: int | None,
+    rejected_by: str = Run.RejectedBy.ANYBODY,
+    reasons: Collection[Reason] = (),
 ) -> Preview:
     """What a run would ask and cost. InputError where a sample names an unknown template."""
     plan = PLANS[kind]
-    num_samples = _count_samples(dataset, plan)
+    most = min(NUM_MEASURED, sample_limit or NUM_MEASURED)
+    if kind == Run.Kind.REGENERATE:
+        rejected = rejected_states(
+            dataset_id=dataset.pk,
+            config=recipe.regeneration,
+            rejected_by=rejected_by,
+            reasons=reasons,
+        )
+        num_samples = rejected.count()
+        asked = _messages_again(recipe, rejected.order_by("completion")[:most])
+    else:
+        num_samples = _count_samples(dataset, plan)
+        asked = [_messages_of(recipe, sample) for sample in dataset.samples.order_by("pk")[:most]]
     if sample_limit is not None:
         num_samples = min(num_samples, sample_limit)
-    samples = list(
-        dataset.samples.order_by("pk")[: min(NUM_MEASURED, sample_limit or NUM_MEASURED)]
-    )
-    asked = [_messages_of(recipe, sample) for sample in samples]
     estimates = list(_estimates(recipe, plan, asked, num_samples))
     unpriced = {item.teacher for item in estimates if item.at_most_nano is None}
+    asks_teacher = plan.asks or plan.regenerates
     return Preview(
-        shown=tuple(asked[:NUM_SHOWN]) if plan.asks else (),
-        starts_from_samples=plan.asks,
+        shown=tuple(asked[:NUM_SHOWN]) if asks_teacher else (),
+        starts_from="samples" if plan.asks else "rejected" if plan.regenerates else "completions",
         num_samples=num_samples,
         num_calls=sum(item.count for item in estimates),
         unpriced=tuple(sorted(unpriced)),
@@ -188,12 +209,25 @@ def _messages_of(recipe: Recipe, sample: Sample) -> SampleMessages:
     return SampleMessages(sample, template.name, first_messages(recipe, sample))
 
 
+def _messages_again(recipe: Recipe, rejected: QuerySet[CompletionState]) -> list[SampleMessages]:
+    states = list(rejected.select_related("completion__sample", "verdict"))
+    said = rejections_of([state.completion_id for state in states])
+    found = []
+    for state in states:
+        completion = state.completion
+        evidence = read_evidence(state.verdict) if state.verdict else ()
+        objections = gather_objections(evidence, said.get(completion.pk, ()))
+        messages = next_messages(recipe, completion.sample, completion, objections)
+        found.append(SampleMessages(completion.sample, completion.template_name, messages))
+    return found
+
+
 def _estimates(
     recipe: Recipe, plan: Plan, asked: Sequence[SampleMessages], num_samples: int
 ) -> Iterable[_Estimate]:
     teacher = recipe.teacher
     count = num_samples * (teacher.draws if plan.asks else 1)
-    if plan.asks:
+    if plan.asks or plan.regenerates:
         sent = [item.messages for item in asked]
         yield _estimate(teacher.name, count, teacher.known_price, sent, teacher.max_tokens)
     if not plan.judges:

@@ -47,6 +47,22 @@ def first_messages(recipe: Recipe, sample: Sample) -> tuple[Message, ...]:
     )
 
 
+def next_messages(
+    recipe: Recipe, sample: Sample, rejected: Completion, objections: Objections
+) -> tuple[Message, ...]:
+    """What another attempt is asked: the same question, the rejected answer, what stands against it.
+
+    Raises InputError where the recipe has no template of the sample's or the answer's name.
+    """
+    template = recipe.template_for(rejected.template_name)
+    return stricter_messages(
+        first_messages(recipe, sample),
+        answer=plain_text(template, rejected.fields) or rejected.text,
+        objections=objections,
+        instruction=recipe.regeneration.instruction,
+    )
+
+
 def sent_messages(
     completion: Completion,
     *,
@@ -95,20 +111,11 @@ def _all_objections(
 def _candidates(
     completion: Completion, recipe: Recipe, objections: Iterable[Objections]
 ) -> Iterator[tuple[Message, ...]]:
-    first = first_messages(recipe, completion.sample)
-    parent = completion.parent
-    if parent is None:
-        yield first
+    if completion.parent is None:
+        yield first_messages(recipe, completion.sample)
         return
-    template = recipe.template_for(parent.template_name)
-    answer = plain_text(template, parent.fields) or parent.text
     for stood in objections:
-        yield stricter_messages(
-            first,
-            answer=answer,
-            objections=stood,
-            instruction=recipe.regeneration.instruction,
-        )
+        yield next_messages(recipe, completion.sample, completion.parent, stood)
 
 
 def _request(completion: Completion, recipe: Recipe, messages: tuple[Message, ...]) -> Request:

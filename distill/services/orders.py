@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from distill.logic.plans import Plan
 from distill.logic.prices import TokenPrice, upper_bound_nano
 from distill.logic.recipe import JudgeConfig, Recipe
-from distill.logic.regeneration import Objections, stricter_messages
+from distill.logic.regeneration import Objections
 from distill.logic.request_key import request_key
 from distill.logic.rubric import build_judge_messages
 from distill.logic.templates import Template, plain_text
 from distill.logic.types import Evidence, Message, Reply, Request, Scores
 from distill.models import Completion, Sample, SampleDraw
-from distill.queries.sent_messages import first_messages
+from distill.queries.sent_messages import first_messages, next_messages
 from distill.services.ledger import Wish
 
 
@@ -82,12 +82,7 @@ def teacher_order(job: Job, work: Work, messages: tuple[Message, ...] | None = N
 
 def next_attempt(job: Job, work: Work, objections: Objections) -> Order:
     """Order another attempt, told what stands against the last; `work` starts afresh."""
-    messages = stricter_messages(
-        first_messages(job.recipe, work.sample),
-        answer=text_of(job, work),
-        objections=objections,
-        instruction=job.recipe.regeneration.instruction,
-    )
+    messages = next_messages(job.recipe, work.sample, work.answer, objections)
     fresh = Work(row=work.row, sample=work.sample, completion=work.answer)
     return teacher_order(job, fresh, messages)
 

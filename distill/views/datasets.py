@@ -25,8 +25,13 @@ from distill.http import (
     require_role,
 )
 from distill.logic.errors import ConflictError
-from distill.models import Dataset, SourceFile
+from distill.logic.regeneration import RegenerationConfig
+from distill.models import Dataset, Recipe, Run, SourceFile
 from distill.queries import datasets as queries
+from distill.queries.label_lines import MAX_COUNTED as MAX_LABELS
+from distill.queries.label_lines import count_labels
+from distill.queries.recipes import suggested_recipe
+from distill.queries.rejected import count_rejected
 from distill.services.delete_dataset import delete_dataset, is_large
 from distill.services.ingest.run import MAX_REFUSED_ROWS
 
@@ -63,7 +68,7 @@ def dataset(request: AuthedRequest, pk: int) -> HttpResponse:
         return _files_again(request, found, context)
     context |= _samples_part(request, found)
     if target != "samples":
-        context |= _files_part(found) | _overview_part(found)
+        context |= _files_part(found) | _overview_part(found) | _labels_part(found)
     return render_partial(request, "distill/dataset.html", context, partial="samples")
 
 
@@ -156,6 +161,22 @@ def _overview_part(found: Dataset) -> dict[str, object]:
         ],
         "runs": list(queries.last_runs(found)),
         "newest_export": found.exports.values_list("pk", flat=True).first(),
+    }
+
+
+def _labels_part(found: Dataset) -> dict[str, object]:
+    """What people decided, and what of it would be regenerated with the recipe used last."""
+    labels = count_labels(found)
+    if not labels.decisions:
+        return {}
+    recipe = Recipe.objects.filter(pk=suggested_recipe(found.pk) or 0).first()
+    config = recipe.content.regeneration if recipe else RegenerationConfig()
+    return {
+        "labels": labels,
+        "max_labels": MAX_LABELS,
+        "num_refused": count_rejected(
+            dataset_id=found.pk, config=config, rejected_by=Run.RejectedBy.PEOPLE
+        ),
     }
 
 

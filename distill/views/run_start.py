@@ -57,7 +57,8 @@ def _check(name: str) -> TeacherCheck:
 
 def _suggestion(request: AuthedRequest) -> dict[str, object]:
     """What the address asks for, else the newest dataset with the recipe of its newest run."""
-    asked = {name: value for name, value in request.GET.items() if value}
+    asked: dict[str, object] = {name: value for name, value in request.GET.items() if value}
+    asked["reasons"] = request.GET.getlist("reasons")
     newest = Dataset.objects.order_by("-pk").values_list("pk", flat=True).first()
     dataset_id = read_after(request.GET.get("dataset")) or newest
     suggestion: dict[str, object] = {
@@ -75,10 +76,9 @@ def _start(request: AuthedRequest, form: StartRunForm) -> Run | None:
         run = start_run_service(
             dataset=form.cleaned_data["dataset"],
             content=form.content,
-            kind=form.cleaned_data["kind"],
-            sample_limit=form.cleaned_data["sample_limit"],
             budget_nano=form.budget_nano,
             user=request.user,
+            **form.choice,
         )
     except DistillError as error:
         form.add_error(None, str(error))
@@ -130,8 +130,7 @@ def _preview(form: StartRunForm) -> tuple[Preview | None, str]:
         preview = preview_run(
             dataset=form.cleaned_data["dataset"],
             recipe=form.content,
-            kind=form.cleaned_data["kind"],
-            sample_limit=form.cleaned_data["sample_limit"],
+            **form.choice,
         )
     except InputError as error:
         return None, str(error)

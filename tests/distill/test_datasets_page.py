@@ -85,7 +85,7 @@ def test_the_page_shows_counts_plots_and_files(operator, soil):
 
 def test_the_page_asks_a_fixed_number_of_queries(operator, soil, django_assert_num_queries):
     operator.get(_url(soil))
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(15):
         operator.get(_url(soil))
 
 
