@@ -20,8 +20,14 @@ class NexaAdminConfig(AdminConfig):
 
     def ready(self) -> None:
         super().ready()
-        from nexa_site.admin import close_schedules, explain_roles, offer_training
+        from nexa_site.admin import (
+            close_schedules,
+            explain_roles,
+            offer_training,
+            show_tokens,
+        )
 
         close_schedules()
         explain_roles()
         offer_training()
+        show_tokens()

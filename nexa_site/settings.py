@@ -221,6 +221,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "SourceFileStateEnum": "distill.models.SourceFile.State",
         "ReasonEnum": "distill.models.run.REASONS",
         "ReviewerReasonEnum": "review.api.REASONS",
+        "TrainingRunStateEnum": "training.models.TrainingRun.State",
+        "EvaluationStateEnum": "training.models.Evaluation.State",
     },
 }
 

@@ -34,6 +34,7 @@ from distill.models import Completion, Decision
 from distill.services.decide import KINDS, record_decision
 from distill.services.undo import undo_decision
 from review.models import Slot
+from review.queries.place import find_place
 from review.services.settle import settle_slot
 from review.services.undo import undo_last
 
@@ -92,8 +93,8 @@ class DecisionsView(ApiView):
         "create_decision",
         "Accept, reject or skip a completion",
         description="It settles the completion's place in its queue: the person's own, else a free "
-        "one. What stands in no queue is decided by leads alone. A person decides a completion "
-        "once, until that is undone: 409.",
+        "one. 409 where others have every place, where the queue's guidelines are not read, and "
+        "where the person has decided it already. What stands in no queue is decided by leads alone.",
         tag=TAG,
         body=DecisionInput,
         answers={201: DecisionSerializer, 200: DecisionSerializer},
@@ -111,7 +112,7 @@ class DecisionsView(ApiView):
         given = read(DecisionInput, request.data)
         given.setdefault("client_id", uuid.uuid4())
         is_stored = Decision.objects.filter(client_id=given["client_id"]).exists()
-        decision = _decide(request, given)
+        decision = _decide(request, given, is_stored=is_stored)
         return Response(DecisionSerializer(decision).data, status=200 if is_stored else 201)
 
 
@@ -166,7 +167,7 @@ def _found(request: Request, pk: int) -> Decision:
     return decision
 
 
-def _decide(request: Request, given: Mapping[str, Any]) -> Decision:
+def _decide(request: Request, given: Mapping[str, Any], *, is_stored: bool) -> Decision:
     """Through the queue that the completion stands in, where there is one."""
     said = {
         "reviewer": request.user,
@@ -175,7 +176,10 @@ def _decide(request: Request, given: Mapping[str, Any]) -> Decision:
         "note": given["note"],
         "client_id": given["client_id"],
     }
-    slot = Slot.objects.filter(completion=given["completion"]).order_by("number").first()
+    if is_stored:
+        # Sent before: nothing is looked at but whose it is.
+        return record_decision(completion_id=given["completion"], **said)
+    slot = find_place(completion_id=given["completion"], reviewer=request.user)
     if slot is not None:
         return settle_slot(slot_id=slot.pk, lease_token=None, now=timezone.now(), **said).decision
     is_there = Completion.objects.filter(pk=given["completion"]).exists()

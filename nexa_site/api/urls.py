@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from django.urls import path, re_path
-from drf_spectacular.views import SpectacularAPIView
 
 from distill.api.endpoints import UnknownAddressView
 from distill.api.urls import urlpatterns as distill_urls
+from nexa_site.api.schema import SchemaView
 from review.api import urlpatterns as review_urls
+from training.api import urlpatterns as training_urls
 
 app_name = "api"
 
 urlpatterns = [
     *distill_urls,
     *review_urls,
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    *training_urls,
+    path("schema/", SchemaView.as_view(), name="schema"),
     re_path(r"^", UnknownAddressView.as_view(), name="unknown"),
 ]
