@@ -48,13 +48,12 @@ class StartTrainingForm(forms.Form):
         required=False,
         max_length=100,
         widget=forms.Select,
-        help_text="Loading it replaces what stands below.",
     )
     document = forms.CharField(
         label="Config",
         strip=False,
         widget=forms.Textarea(attrs={"rows": 18, "class": "mono", "spellcheck": "false"}),
-        help_text="YAML. What is left out has its default.",
+        help_text="YAML. What is left out has its default. Loading another config replaces all of it.",
     )
     tags = forms.CharField(
         required=False,

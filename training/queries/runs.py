@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db.models import F, Func, OuterRef, QuerySet, Subquery
+from django.db.models.fields.json import KT
 
-from training.models import Metric, TrainingRun
+from training.models import Evaluation, Metric, TrainingRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ def took(run: TrainingRun) -> timedelta | None:
 def trained_on(run: TrainingRun) -> str:
     """The name of what it trains on."""
     return str(run.export) if run.export is not None else str(run.source.get("name", ""))
+
+
+def list_evaluations(run: TrainingRun) -> QuerySet[Evaluation]:
+    """The training's evaluations, newest first, each with its report's `headline` alone."""
+    return run.evaluations.defer("report").annotate(headline=KT("report__headline"))
 
 
 def _last_loss(kind: str) -> Subquery:

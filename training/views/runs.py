@@ -24,6 +24,7 @@ from training.queries.live import live_training
 from training.queries.runs import (
     all_training_runs,
     find_training_runs,
+    list_evaluations,
     list_training_lines,
     took,
     trained_on,
@@ -173,7 +174,7 @@ def _live_part(run: TrainingRun) -> dict[str, object]:
         "took": took(run),
         "model_files": list_model_files(run),
         "model_folder": layout_of(run).model,
-        "evaluations": run.evaluations.prefetch_related("contenders"),
+        "evaluations": list_evaluations(run),
     }
 
 
