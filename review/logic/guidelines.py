@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from distill.logic.reasons import Reason
+
+_LONGEST_HEADING = 60
+_ENDS = (".", "!", "?", ":", ";", ",", "”", '"', ")")
 
 _EXAMPLES: dict[Reason, str] = {
     Reason.NOT_FALSIFIABLE: (
@@ -67,7 +72,19 @@ def shipped_guidelines() -> str:
     return "\n\n".join((INTRODUCTION, "The nine reasons", *reasons))
 
 
-def paragraphs(text: str) -> list[str]:
-    """The paragraphs of a plain text: what stands between empty lines."""
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """What stands between two empty lines; a short line that ends in no sign is a heading."""
+
+    text: str
+
+    @property
+    def is_heading(self) -> bool:
+        is_line = "\n" not in self.text and len(self.text) <= _LONGEST_HEADING
+        return is_line and not self.text.endswith(_ENDS)
+
+
+def paragraphs(text: str) -> list[Paragraph]:
+    """The paragraphs of a plain text."""
     blocks = text.replace("\r\n", "\n").replace("\r", "\n").split("\n\n")
-    return [block.strip("\n") for block in blocks if block.strip()]
+    return [Paragraph(block.strip("\n")) for block in blocks if block.strip()]

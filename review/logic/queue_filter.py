@@ -17,8 +17,8 @@ Words = Annotated[tuple[str, ...], Field(max_length=100)]
 
 _GATE = {
     "passed": "passed the gate",
-    "rejected": "rejected by the gate",
-    "both": "passed or rejected by the gate",
+    "rejected": "was rejected by the gate",
+    "both": "passed or was rejected by the gate",
 }
 
 
@@ -62,7 +62,7 @@ class QueueFilter(Document):
         return self.gate != "rejected" and self == QueueFilter(gate=self.gate)
 
     def describe(self) -> str:
-        """The filter in words: "rejected by the gate · soil science · 20 %"."""
+        """What it takes, in words: "was rejected by the gate · soil science · 20 % of them"."""
         return " · ".join(self._parts())
 
     def _parts(self) -> Iterator[str]:

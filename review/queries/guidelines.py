@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 from django.db.models import Exists, Max, OuterRef
 
-from review.logic.guidelines import paragraphs, shipped_guidelines
+from review.logic.guidelines import Paragraph, paragraphs, shipped_guidelines
 from review.models import GuidelineReading, Queue
 
 
@@ -23,7 +23,7 @@ class MayClaim:
 class Guidelines:
     """A queue's guidelines as one person finds them; `read_version` is 0 for who has read none."""
 
-    paragraphs: list[str]
+    paragraphs: list[Paragraph]
     version: int
     read_version: int
 

@@ -38,13 +38,13 @@ def test_it_never_changes() -> None:
         (QueueFilter(), "passed the gate"),
         (
             QueueFilter(gate="rejected", reasons=(Reason.CITATION, Reason.TOO_SHORT)),
-            "rejected by the gate · for citation or bracketed reference or too short",
+            "was rejected by the gate · for citation or bracketed reference or too short",
         ),
         (
             QueueFilter(
                 gate="both", domains=("ecology", ""), templates=("pair",), attempts="regenerated"
             ),
-            "passed or rejected by the gate · ecology or no domain · template pair · "
+            "passed or was rejected by the gate · ecology or no domain · template pair · "
             "regenerated ones",
         ),
         (

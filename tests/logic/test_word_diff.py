@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from review.logic.guidelines import paragraphs, shipped_guidelines
+from review.logic.guidelines import Paragraph, paragraphs, shipped_guidelines
 from review.logic.keys import REASON_KEYS
 from review.logic.word_diff import MAX_WORDS, Part, word_diff
 
@@ -39,10 +40,21 @@ def test_long_texts_are_not_compared() -> None:
 
 
 def test_the_shipped_guidelines_name_each_reason_by_its_digit() -> None:
-    blocks = paragraphs(shipped_guidelines())
+    blocks = [one.text for one in paragraphs(shipped_guidelines())]
     for key in REASON_KEYS:
         assert any(block.startswith(f"{key.key} {key.label}. ") for block in blocks)
 
 
 def test_paragraphs_stand_between_empty_lines() -> None:
-    assert paragraphs("one\r\nline\r\n\r\n\r\n\r\ntwo\n\n \n") == ["one\nline", "two"]
+    assert paragraphs("one\r\nline\r\n\r\n\r\n\r\ntwo\n\n \n") == [
+        Paragraph("one\nline"),
+        Paragraph("two"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_heading"),
+    [("The nine reasons", True), ("Accept it.", False), ("One\nline", False), ("x" * 61, False)],
+)
+def test_a_short_line_without_a_sign_at_its_end_is_a_heading(text: str, is_heading: bool) -> None:
+    assert Paragraph(text).is_heading == is_heading

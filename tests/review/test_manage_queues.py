@@ -132,7 +132,7 @@ def test_a_lead_makes_a_queue_of_what_was_rejected(client, lead, dataset):
     assert (queue.required_reviews, queue.created_by, queue.is_default) == (2, lead, False)
     assert queue.slots.count() == 2
     page = text_of(answer)
-    assert "rejected by the gate · for citation or bracketed reference" in page
+    assert "was rejected by the gate · for citation or bracketed reference" in page
     assert "by lena" in page
 
 
@@ -347,7 +347,7 @@ def test_the_list_says_what_a_queue_takes_and_puts_closed_ones_last(client, lead
     answer = client.get(url("queues"))
     assert [line.queue.is_closed for line in answer.context["lines"]] == [False, True]
     page = text_of(answer)
-    assert "rejected by the gate · 20 % of them" in page
+    assert "was rejected by the gate · 20 % of them" in page
     assert "Closed" in page
 
 
