@@ -162,6 +162,56 @@ def test_killing_the_supervisor_leaves_nothing(project) -> None:
     project.start_and_wait()
 
 
+# As a training: in a session of its own, known by a locked file that carries its number.
+GUEST = """
+import fcntl, os, pathlib, sys, time
+data, is_stubborn = pathlib.Path(os.environ['NEXA_DATA_DIR']), 'stubborn' in sys.argv
+guest = data / 'run/guests' / str(os.getpid())
+guest.parent.mkdir(parents=True, exist_ok=True)
+lock = guest.open('w')
+fcntl.flock(lock, fcntl.LOCK_EX)
+while is_stubborn or not (data / 'run/stopping').exists():
+    time.sleep(0.05)
+time.sleep(1)
+pathlib.Path('saved').touch()
+guest.unlink()
+"""
+
+
+def _take_in_guest(project: Project, *options: str) -> int:
+    """Start the project with a worker that starts a guest; return the guest's number."""
+    (project.folder / "guest.py").write_text(GUEST)
+    worker = (
+        f"import subprocess, sys\n"
+        f"subprocess.Popen([sys.executable, 'guest.py', *{options!r}], start_new_session=True)\n"
+    )
+    (project.folder / "worker.py").write_text(worker + WORKER)
+    project.start_and_wait()
+    guests = project.folder / "var" / "run" / "guests"
+    project.wait_for(lambda: guests.exists() and list(guests.iterdir()))
+    return int(next(guests.iterdir()).name)
+
+
+def test_it_waits_for_its_guests_and_forgets_those_that_were_killed(project) -> None:
+    guest = _take_in_guest(project)
+    forgotten = project.folder / "var" / "run" / "guests" / "1"
+    forgotten.touch()
+    project.processes[-1].terminate()
+    project.processes[-1].communicate(timeout=25)
+    assert not _lives(guest)
+    assert (project.folder / "saved").exists()
+    assert not forgotten.exists()
+
+
+@pytest.mark.soak
+def test_a_guest_that_stays_is_killed(project) -> None:
+    guest = _take_in_guest(project, "stubborn")
+    project.processes[-1].terminate()
+    project.processes[-1].communicate(timeout=25)
+    project.wait_for(lambda: not _lives(guest))
+    assert not (project.folder / "saved").exists()
+
+
 def test_a_child_that_is_killed_goes_with_its_group_and_comes_again(project) -> None:
     project.start_and_wait()
     first = project.workers()
