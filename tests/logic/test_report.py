@@ -39,11 +39,11 @@ def report(*entries: Entry, n: int = 40) -> Report:
 @pytest.mark.parametrize(
     ("student", "base", "n", "verdict", "begins"),
     [
-        (30, 5, 40, "learned", "The student learned: the student passes 30 of 40, its base 5"),
-        (5, 30, 40, "worse", "The student got worse than its base: the student passes 5 of 40"),
+        (30, 5, 40, "learned", "The student learned: The student passes 30 of 40, its base 5"),
+        (5, 30, 40, "worse", "The student got worse than its base: The student passes 5 of 40"),
         (21, 20, 40, "same", "No difference in pass rate shown"),
-        (0, 0, 40, "same", "No difference in pass rate shown: the student passes 0 of 40"),
-        (9, 0, 9, "too_small", "n too small: 9 held-out samples cannot show a difference"),
+        (0, 0, 40, "same", "No difference in pass rate shown: The student passes 0 of 40"),
+        (9, 0, 9, "too_small", "n too small: 9 held-out samples cannot tell"),
         (1, 0, 1, "too_small", "n too small: 1 held-out sample cannot"),
         (10, 0, 10, "learned", "The student learned"),
     ],
@@ -51,14 +51,14 @@ def report(*entries: Entry, n: int = 40) -> Report:
 def test_the_headline_says_what_the_interval_allows(student, base, n, verdict, begins) -> None:
     found = report(entry("student", student, n), entry("base", base, n), n=n)
     assert found.verdict == verdict
-    assert found.headline.startswith(begins), found.headline
+    assert f"{found.title}: {found.detail}".startswith(begins)
 
 
 def test_losses_stand_beside_the_pass_rates_and_alone_where_there_are_none() -> None:
     student, base = Loss(2.5, 1000, 8), Loss(8.25, 1000, 8, too_long=2)
     found = report(entry("student", 0, loss=student), entry("base", 0, loss=base))
-    assert "fell from 8.250 (base) to 2.500 (student)" in found.headline
-    assert "2 held-out rows are longer than the base's max_length" in " ".join(found.notes)
+    assert "fell from 8.250 (base) to 2.500 (student)" in found.detail
+    assert found.notes[0].endswith("stand in no loss: 2 (base).")
     alone = make_report(
         asked=[],
         entries=[
@@ -67,7 +67,8 @@ def test_losses_stand_beside_the_pass_rates_and_alone_where_there_are_none() -> 
         ],
     )
     assert alone.verdict == "losses_only"
-    assert alone.headline.startswith("Only losses were measured. Held-out loss fell")
+    assert alone.title == "Only losses were measured"
+    assert alone.detail.startswith("Held-out loss fell")
     assert alone.standings[0].passed.why == "nothing to count"
     assert alone.standings[0].perplexity == pytest.approx(12.18, abs=0.01)
     assert Loss(1e4, 1, 1).perplexity is None
@@ -130,7 +131,7 @@ def test_the_card_in_words_has_every_number_with_its_interval_and_no_markdown_fr
     text = report_markdown(
         asdict(found), title="Evaluation\n# 1", facts={"model": "a `b` # c", "host": ""}
     )
-    assert text.startswith("# Evaluation # 1\n\n**The student learned")
+    assert text.startswith("# Evaluation # 1\n\n**The student learned.** The student passes")
     assert "30 of 40 = 75.0 % (59.8–85.8 %)" in text
     assert "student − base: +62.5 points (+47.5 to +77.5; 40 samples)" in text
     assert "- model: `a ʼbʼ # c`" in text

@@ -57,7 +57,8 @@ def test_an_evaluation_ends_with_a_report_card() -> None:
     assert state == evaluation.state == _State.DONE, evaluation.message
     report = evaluation.report
     assert report["verdict"] == "learned"
-    assert report["headline"].startswith("The student learned: the student passes 12 of 12")
+    assert report["title"] == "The student learned"
+    assert report["detail"].startswith("The student passes 12 of 12")
     student, base = report["standings"]
     assert (student["loss"]["loss"], base["loss"]["loss"]) == (2.5, 8.25)
     assert base["truncated"]["count"] == 12
@@ -140,7 +141,7 @@ def test_without_a_dataset_only_losses_are_measured() -> None:
     evaluation = start_evaluation(training_run=make_trained())
     assert follow(evaluation) == _State.DONE
     assert evaluation.report["verdict"] == "losses_only"
-    assert "fell from 8.250 (base) to 2.500" in evaluation.report["headline"]
+    assert "fell from 8.250 (base) to 2.500" in evaluation.report["detail"]
     assert (
         "dataset of what it was trained on is not in this database" in evaluation.report["notes"][0]
     )

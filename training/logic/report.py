@@ -104,10 +104,15 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The card. `verdict`: learned, worse, same, too_small, or losses_only."""
+    """The card. `verdict`: learned, worse, same, too_small, or losses_only.
+
+    `headline` is its words and the numbers that it follows from: `title` and `detail`.
+    """
 
     verdict: str
     headline: str
+    title: str
+    detail: str
     standings: list[Standing]
     differences: list[Difference]
     notes: list[str]
@@ -120,10 +125,12 @@ def make_report(
     """Reckon the card. `asked` are the keys of the samples, in their order."""
     standings = [_standing(entry, asked) for entry in entries]
     differences = _differences(entries, asked)
-    verdict, headline = _conclude(standings, differences)
+    verdict, title, detail = _conclude(standings, differences)
     return Report(
         verdict=verdict,
-        headline=headline,
+        headline=f"{title}. {detail}".strip(),
+        title=title,
+        detail=detail,
         standings=standings,
         differences=differences,
         notes=[*notes, *_warnings(standings, differences)],
@@ -206,27 +213,31 @@ def _passed(entry: Entry, key: str) -> bool | None:
     return entry.answers[key].passed
 
 
-def _conclude(standings: Sequence[Standing], differences: Sequence[Difference]) -> tuple[str, str]:
+def _conclude(
+    standings: Sequence[Standing], differences: Sequence[Difference]
+) -> tuple[str, str, str]:
+    """The verdict, its words, and the numbers that it follows from."""
     losses = _loss_sentence(standings)
     found = next((one.estimate for one in differences if one.against == "base"), None)
     if found is None or found.value is None or found.low is None or found.high is None:
-        return "losses_only", f"Only losses were measured. {losses}".strip()
+        return "losses_only", "Only losses were measured", losses
     student, base = (one for one in standings if one.role in ("student", "base"))
-    passes = f"the student passes {_share(student)}, its base {_share(base)}"
-    reach = f"{points(found.low)} to {points(found.high)} percentage points, 95 % interval"
-    if found.n < FEWEST:
-        kind, words = (
-            "too_small",
-            f"n too small: {found.n} held-out sample{'s' * (found.n != 1)} cannot show a "
-            f"difference ({passes}).",
-        )
-    elif found.low > 0:
-        kind, words = "learned", f"The student learned: {passes} ({reach})."
-    elif found.high < 0:
-        kind, words = "worse", f"The student got worse than its base: {passes} ({reach})."
-    else:
-        kind, words = "same", f"No difference in pass rate shown: {passes} ({reach})."
-    return kind, f"{words} {losses}".strip()
+    verdict, title = _verdict(found.n, found.low, found.high)
+    passes = (
+        f"The student passes {_share(student)}, its base {_share(base)} "
+        f"({points(found.low)} to {points(found.high)} percentage points, 95 % interval)."
+    )
+    return verdict, title, f"{passes} {losses}".strip()
+
+
+def _verdict(n: int, low: float, high: float) -> tuple[str, str]:
+    if n < FEWEST:
+        return "too_small", f"n too small: {n} held-out sample{'s' * (n != 1)} cannot tell"
+    if low > 0:
+        return "learned", "The student learned"
+    if high < 0:
+        return "worse", "The student got worse than its base"
+    return "same", "No difference in pass rate shown"
 
 
 def _share(standing: Standing) -> str:
@@ -249,8 +260,9 @@ def _loss_sentence(standings: Sequence[Standing]) -> str:
 
 
 def _warnings(standings: Sequence[Standing], differences: Sequence[Difference]) -> list[str]:
-    checks: tuple[Callable[[Standing], str], ...] = (_missing, _undecided, _too_long)
+    checks: tuple[Callable[[Standing], str], ...] = (_missing, _undecided)
     found = [text for check in checks for one in standings if (text := check(one))]
+    found += _too_long(standings)
     smallest = min((one.estimate.n for one in differences if one.estimate.n), default=0)
     if FEWEST <= smallest < FEW:
         found.append(
@@ -274,13 +286,13 @@ def _undecided(one: Standing) -> str:
     )
 
 
-def _too_long(one: Standing) -> str:
-    if not one.loss or not one.loss.too_long:
-        return ""
-    return (
-        f"{one.loss.too_long} held-out rows are longer than the {one.role}'s max_length and stand in "
-        "no loss."
-    )
+def _too_long(standings: Sequence[Standing]) -> list[str]:
+    found = [
+        f"{one.loss.too_long} ({one.role})" for one in standings if one.loss and one.loss.too_long
+    ]
+    if not found:
+        return []
+    return [f"Held-out rows that are longer than max_length stand in no loss: {', '.join(found)}."]
 
 
 def _side_by_side(key: str, entries: Sequence[Entry]) -> dict[str, object]:

@@ -36,7 +36,7 @@ def report_markdown(report: Mapping[str, Any], *, title: str, facts: Mapping[str
     """The card. `facts` (model, dataset, recipe, …) are names from outside: they stand as code."""
     parts = [
         f"# {_plain(title)}",
-        f"**{report['headline']}**",
+        f"**{report['title']}.** {report['detail']}".strip(),
         "\n".join(f"- {name}: {_code(value)}" for name, value in facts.items() if value),
         _standings(report["standings"]),
         _differences(report["differences"]),
