@@ -61,6 +61,8 @@ export_urls: list[URLPattern] = [
 recipe_urls: list[URLPattern] = [
     path("recipes/", recipes.recipes, name="recipes"),
     path("recipes/new/", recipes.new_recipe, name="new_recipe"),
+    path("recipes/check/", recipes.check_recipe_view, name="check_recipe"),
+    path("recipes/import/", recipes.import_recipe, name="import_recipe"),
     path("recipes/<str:name>/<int:version>/", recipes.recipe, name="recipe"),
     path(
         "recipes/<str:name>/<int:version>/download/",

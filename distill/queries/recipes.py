@@ -9,8 +9,11 @@ from typing import Literal
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from distill.logic.recipe import default_recipe, dump_recipe
+from distill.logic.recipe import Recipe as RecipeContent
+from distill.logic.recipe import default_recipe, dump_recipe, recipe_hash
 from distill.models import Recipe, Run
+
+_MOST_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +59,42 @@ def versions_of(name: str) -> QuerySet[Recipe]:
     )
 
 
-def diff_to_previous(recipe: Recipe) -> list[DiffLine]:
-    """What this version changed of the one before; empty for the first."""
-    previous = (
-        Recipe.objects.filter(name=recipe.name, version__lt=recipe.version)
-        .order_by("-version")
-        .first()
-    )
-    if previous is None:
-        return []
-    before, after = (dump_recipe(version.content) for version in (previous, recipe))
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)
+def version_before(recipe: Recipe, number: str = "") -> Recipe | None:
+    """The version to compare with: the one of that number, else the one before, None for the first."""
+    others = Recipe.objects.filter(name=recipe.name).exclude(pk=recipe.pk).order_by("-version")
+    if number.isdecimal() and len(number) <= _MOST_DIGITS:
+        return others.filter(version=int(number)).first()
+    return others.filter(version__lt=recipe.version).first()
+
+
+def diff(before: RecipeContent, after: RecipeContent) -> list[DiffLine]:
+    """What differs between two recipes as YAML, with two lines around; empty where nothing does."""
+    old, new = (dump_recipe(content).splitlines() for content in (before, after))
+    lines = difflib.unified_diff(old, new, lineterm="", n=2)
     return [_diff_line(line) for line in list(lines)[2:]]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What saving a recipe would do: the version that it is already, or the one that it makes."""
+
+    name: str
+    version: int
+    is_known: bool
+    num_changed: int
+    """Lines that differ from the newest version; of a first one none."""
+
+
+def forecast(content: RecipeContent) -> Forecast:
+    """What would come of saving this."""
+    versions = Recipe.objects.filter(name=content.name).order_by("-version")
+    if same := versions.filter(sha256=recipe_hash(content)).first():
+        return Forecast(content.name, same.version, is_known=True, num_changed=0)
+    newest = versions.first()
+    if newest is None:
+        return Forecast(content.name, 1, is_known=False, num_changed=0)
+    changed = [line for line in diff(newest.content, content) if line.kind in ("added", "removed")]
+    return Forecast(content.name, newest.version + 1, is_known=False, num_changed=len(changed))
 
 
 def _diff_line(line: str) -> DiffLine:

@@ -27,14 +27,7 @@ def save_recipe(*, content: recipe_logic.Recipe, user: User | None = None) -> Re
     same one where their content is the same: the unique constraints decide who was first.
     Raises InputError where the name is no address, or a teacher is none that there is.
     """
-    try:
-        validate_unicode_slug(content.name)
-    except ValidationError as error:
-        raise InputError(
-            f"The recipe's name “{content.name}” becomes part of an address: "
-            f"use letters, digits, hyphens and underscores only."
-        ) from error
-    _check_teachers(content)
+    check_recipe(content=content)
     sha256 = recipe_logic.recipe_hash(content)
     for _attempt in range(_ATTEMPTS):
         found = Recipe.objects.filter(name=content.name, sha256=sha256).first()
@@ -47,7 +40,15 @@ def save_recipe(*, content: recipe_logic.Recipe, user: User | None = None) -> Re
     raise ConflictError(f"Recipe “{content.name}” is being changed by others; save it again.")
 
 
-def _check_teachers(content: recipe_logic.Recipe) -> None:
+def check_recipe(*, content: recipe_logic.Recipe) -> None:
+    """Raise InputError where the recipe could not be saved: its name, or a teacher's."""
+    try:
+        validate_unicode_slug(content.name)
+    except ValidationError as error:
+        raise InputError(
+            f"The recipe's name “{content.name}” becomes part of an address: "
+            f"use letters, digits, hyphens and underscores only."
+        ) from error
     named = {"teacher.name": content.teacher.name}
     named |= {f"judges.{judge.name}.teacher": judge.teacher for judge in content.judges}
     for field, name in named.items():

@@ -1,4 +1,4 @@
-"""Recipes: all of them, one version with what it changed, a new one."""
+"""Recipes: all of them, one version with its differences, a new one, the guide's files as one."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import content_disposition_header
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from distill.forms.recipes import RecipeForm
-from distill.http import AuthedRequest, require_role
+from distill.forms.recipes import GuideForm, RecipeForm
+from distill.http import AuthedRequest, render_partial, require_role
 from distill.logic.errors import DistillError
 from distill.logic.recipe import default_recipe, dump_recipe
 from distill.models import Recipe
-from distill.queries.recipes import diff_to_previous, latest_recipes, versions_of
-from distill.services.recipes import save_recipe
+from distill.queries.recipes import diff, forecast, latest_recipes, version_before, versions_of
+from distill.services.recipes import check_recipe, save_recipe
 
 
 @require_role("lead", "operator")
@@ -27,19 +27,21 @@ def recipes(request: AuthedRequest) -> HttpResponse:
 @require_role("lead", "operator")
 @require_safe
 def recipe(request: AuthedRequest, name: str, version: int) -> HttpResponse:
-    """One version: its document, its siblings, what it changed."""
+    """One version: its document, its siblings, what differs from another (`?against=…`)."""
     found = get_object_or_404(
         Recipe.objects.select_related("created_by"), name=name, version=version
     )
     content = found.content
+    before = version_before(found, request.GET.get("against", ""))
     context = {
         "recipe": found,
         "content": content,
         "document": dump_recipe(content),
         "versions": versions_of(name),
-        "diff": diff_to_previous(found),
+        "before": before,
+        "diff": diff(before.content, content) if before else [],
     }
-    return render(request, "distill/recipe.html", context)
+    return render_partial(request, "distill/recipe.html", context, partial="diff")
 
 
 @require_role("lead", "operator")
@@ -69,6 +71,43 @@ def new_recipe(request: AuthedRequest) -> HttpResponse:
     if form.is_valid() and (saved := _save(request, form)):
         return redirect("distill:recipe", saved.name, saved.version)
     return render(request, "distill/recipe_new.html", {"form": form, "base": base}, status=422)
+
+
+@require_role("lead", "operator")
+@require_POST
+def check_recipe_view(request: AuthedRequest) -> HttpResponse:
+    """Say, while somebody writes, what is wrong with a recipe or what saving it would do."""
+    form = RecipeForm(request.POST)
+    context: dict[str, object] = {"form": form, "base": _base(request)}
+    if form.is_valid():
+        try:
+            check_recipe(content=form.content)
+            context["forecast"] = forecast(form.content)
+        except DistillError as error:
+            form.add_error("document", str(error))
+    context["is_typing"] = bool(request.htmx)
+    # htmx swaps nothing in from an answer of 422.
+    status = 422 if form.errors and not request.htmx else 200
+    return render_partial(
+        request, "distill/recipe_new.html", context, partial="check", status=status
+    )
+
+
+@require_role("lead", "operator")
+@require_http_methods(["GET", "HEAD", "POST"])
+def import_recipe(request: AuthedRequest) -> HttpResponse:
+    """Take the guide's config files, and show the recipe that they make before it is saved."""
+    if request.method != "POST":
+        return render(request, "distill/recipe_import.html", {"form": GuideForm()})
+    form = GuideForm(request.POST, request.FILES)
+    context: dict[str, object] = {"form": form}
+    if form.is_valid():
+        context |= {
+            "notes": form.found.notes,
+            "recipe_form": RecipeForm(initial={"document": dump_recipe(form.found.recipe)}),
+        }
+    status = 422 if form.errors else 200
+    return render(request, "distill/recipe_import.html", context, status=status)
 
 
 def _base(request: AuthedRequest) -> Recipe | None:

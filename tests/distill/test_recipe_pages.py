@@ -54,7 +54,8 @@ def test_a_version_shows_its_document_and_what_it_changed(lead, django_assert_ma
     assert "<del>  draws: 1</del>" in page
     assert "<ins>  draws: 3</ins>" in page
     assert "min_mean: 0.8" in page
-    assert "What this version changed" not in lead.get(_version(first)).text
+    assert "What changed since v1" in page
+    assert "This is the first version" in lead.get(_version(first)).text
     with django_assert_max_num_queries(6):
         lead.get(_version(second))
 
@@ -164,3 +165,104 @@ def test_the_form_says_whether_it_makes_a_recipe_or_a_version(lead):
     refused = lead.post(f"{new}?name=field&version={recipe.version}", {"document": "nope: 1"})
     assert refused.status_code == 422
     assert "<h1>New version of field</h1>" in refused.text
+
+
+def test_any_two_versions_can_be_compared(lead):
+    first = make_recipe(name="field")
+    make_recipe(name="field", teacher={"draws": 2})
+    third = make_recipe(name="field", teacher={"draws": 3}, gate={"min_mean": 0.9})
+    page = lead.get(_version(third), {"against": 1}).text
+    assert "What changed since v1" in page
+    assert "<del>  draws: 1</del>" in page
+    assert "<ins>  min_mean: 0.9</ins>" in page
+    back = lead.get(_version(first), {"against": 3}).text
+    assert "What differs from v3" in back
+    assert "<ins>  draws: 1</ins>" in back
+    headers = {"HX-Request": "true", "HX-Target": "diff"}
+    fragment = lead.get(_version(third), {"against": 2}, headers=headers).text
+    assert "<html" not in fragment
+    assert "<del>  draws: 2</del>" in fragment
+
+
+@pytest.mark.parametrize("against", ["", "99", "x", "9" * 30, "-1", "2"])
+def test_a_version_that_is_not_there_is_compared_with_none(lead, against):
+    make_recipe(name="field")
+    second = make_recipe(name="field", teacher={"draws": 2})
+    answer = lead.get(_version(second), {"against": against})
+    assert answer.status_code == 200
+    make_recipe(name="alone")
+    alone = lead.get(reverse("distill:recipe", args=["alone", 1])).text
+    assert "Compare" not in alone
+
+
+def _check(client, document, **headers):
+    return client.post(reverse("distill:check_recipe"), {"document": document}, headers=headers)
+
+
+TYPING = {"HX-Request": "true", "HX-Target": "check"}
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("name: field\n", "this is field v1 already"),
+        ("name: field\nteacher:\n  draws: 2\n", "as field v2: 2 lines added or removed since v1"),
+        ("name: other\n", "as other v1"),
+        ("gate:\n  min_mean: 1.5\n", "line 2, gate.min_mean: 1.5 is out of range"),
+        ("name: x\nteacher:\n  name: openia:gpt\n", "did you mean openai:model?"),
+        ("name: a/b\n", "becomes part of an address"),
+        ("", "Write a recipe here"),
+    ],
+)
+def test_what_saving_would_do_is_said_while_writing(lead, document, words):
+    make_recipe(name="field")
+    answer = _check(lead, document, **TYPING)
+    assert answer.status_code == 200
+    assert words in " ".join(answer.text.split())
+    assert "<html" not in answer.text
+    assert Recipe.objects.count() == 1
+    page = _check(lead, document)
+    assert "<html" in page.text
+    assert words in " ".join(page.text.split())
+    assert page.status_code == (200 if "v1" in words else 422)
+
+
+IMPORT = reverse("distill:import_recipe")
+
+
+def test_the_guides_files_are_shown_as_a_recipe_before_they_are_saved(lead):
+    assert "From the guide" in lead.get(reverse("distill:recipes")).text
+    upload = SimpleUploadedFile("../x.yaml", b"generation:\n  teacher_model: gpt-4o\n  <b>: 1\n")
+    pasted = {"name": "guide", "filters": "min_judge_score: 75\n", "teacher_gen_file": upload}
+    answer = lead.post(IMPORT, pasted)
+    assert answer.status_code == 200
+    assert not Recipe.objects.exists()
+    assert "filters.yaml line 1, min_judge_score: 75 is 0.75 here" in answer.text
+    assert "generation.&lt;b&gt;: unknown, ignored" in answer.text
+    document = answer.context["recipe_form"].initial["document"]
+    assert load_recipe(document).teacher.name == "openai:gpt-4o"
+    saved = _save(lead, document)
+    assert saved.url == _version(Recipe.objects.get())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"name": "guide"}, "at least one of the three files"),
+        ({"name": "a b", "filters": "ban_citations: true"}, "letters, numbers"),
+        ({"name": "guide", "filters": "min_char_length: x"}, "filters.yaml line 1"),
+        ({"name": "guide", "filters": "a: ["}, "not valid YAML"),
+    ],
+)
+def test_files_that_cannot_be_used_are_explained(lead, given, words):
+    answer = lead.post(IMPORT, given)
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert not Recipe.objects.exists()
+
+
+def test_reviewers_import_and_check_nothing(client):
+    client.force_login(make_user("reviewer"))
+    assert client.get(IMPORT).status_code == 403
+    assert client.post(IMPORT, {"name": "guide"}).status_code == 403
+    assert _check(client, "name: x").status_code == 403
