@@ -15,7 +15,11 @@ from tests.builders import make_completion, make_dataset, make_recipe, make_run,
 
 pytestmark = pytest.mark.django_db
 
-OWN = [model for name in ("distill", "review") for model in apps.get_app_config(name).get_models()]
+OWN = [
+    model
+    for name in ("distill", "review", "training")
+    for model in apps.get_app_config(name).get_models()
+]
 
 
 def enter(client: Client, *roles: str) -> Client:

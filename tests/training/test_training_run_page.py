@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from tests.builders import make_metrics, make_training_run, make_user
+from nexa_site.services.bootstrap import create_roles
+from tests.builders import make_metrics, make_recipe, make_training_run, make_user
 from training.logic.spec import load_spec
 from training.models import Evaluation, Metric, TrainingRun
 from training.queries.curves import MAX_POINTS, read_curves
@@ -101,7 +102,7 @@ def test_a_done_one_shows_its_student_and_how_to_load_it(operator: Client) -> No
     model = layout_of(run).model
     model.mkdir()
     (model / "model.safetensors").write_bytes(b"x" * 2048)
-    Evaluation.objects.create(training_run=run, recipe=_recipe(), sample_limit=5)
+    Evaluation.objects.create(training_run=run, recipe=make_recipe(), sample_limit=5)
     page = operator.get(_url(run)).text
     for words in (
         "model.safetensors",
@@ -113,12 +114,6 @@ def test_a_done_one_shows_its_student_and_how_to_load_it(operator: Client) -> No
         "Numbers",
     ):
         assert words in page
-
-
-def _recipe() -> Any:
-    from tests.builders import make_recipe
-
-    return make_recipe()
 
 
 # --- polling ---
@@ -201,6 +196,21 @@ def test_a_lead_looks_and_changes_nothing(client: Client) -> None:
         assert client.get(_url(run, name)).status_code == 403
     run.refresh_from_db()
     assert run.state == _State.RUNNING
+
+
+def test_the_admin_stops_and_resumes_too(operator: Client) -> None:
+    create_roles()
+    run = make_training_run()
+    url = reverse("admin:training_trainingrun_changelist")
+    for action, state in (("stop", _State.STOPPED), ("resume", _State.QUEUED)):
+        operator.post(url, {"action": action, "_selected_action": [run.pk]})
+        run.refresh_from_db()
+        assert run.state == state
+    assert OrmQ.objects.count() == 1
+    operator.force_login(make_user("lead"))
+    operator.post(url, {"action": "stop", "_selected_action": [run.pk]})
+    run.refresh_from_db()
+    assert run.state == _State.QUEUED
 
 
 # --- downloads ---

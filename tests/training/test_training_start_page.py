@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from distill.models import Export, Sample
 from distill.queries.exports import ExportView
 from distill.services.export import export_dataset
+from nexa_site.services.bootstrap import create_roles
 from tests.builders import make_completion, make_dataset, make_sample, make_training_run, make_user
 from training.models import TrainingRun
 
@@ -98,10 +101,6 @@ def test_the_estimate_says_what_it_assumes(operator: Client, export: Export) -> 
 
 
 def test_a_measured_pace_becomes_the_time(operator: Client, export: Export) -> None:
-    from datetime import timedelta
-
-    from django.utils import timezone
-
     now = timezone.now()
     run = make_training_run(
         export,
@@ -194,8 +193,6 @@ def _post_action(client: Client, name: str, objects: list[Any]) -> Any:
 
 
 def test_the_admin_trains_on_exports(operator: Client, export: Export) -> None:
-    from nexa_site.services.bootstrap import create_roles
-
     create_roles()
     assert "is queued" in _post_action(operator, "train_student", [export]).text
     assert TrainingRun.objects.get().export == export
@@ -203,8 +200,6 @@ def test_the_admin_trains_on_exports(operator: Client, export: Export) -> None:
 
 
 def test_a_lead_does_not_train_from_the_admin(client: Client, export: Export) -> None:
-    from nexa_site.services.bootstrap import create_roles
-
     create_roles()
     client.force_login(make_user("lead"))
     _post_action(client, "train_student", [export])
