@@ -201,6 +201,8 @@ REST_FRAMEWORK: dict[str, Any] = {
     "EXCEPTION_HANDLER": "distill.api.errors.answer_error",
 }
 KNOX_TOKEN_MODEL = "nexa_site.ApiToken"  # noqa: S105  (the name of a model)
+# knox's own would make the table of its own model beside ours, which nothing empties or reads.
+MIGRATION_MODULES = {"knox": None}
 REST_KNOX: dict[str, Any] = {
     "AUTH_HEADER_PREFIX": "Bearer",
     # Tools that look for leaked secrets know a token by it.
