@@ -59,6 +59,7 @@ def test_only_the_first_rank_writes(tmp_path: Path) -> None:
         (OSError(errno.ENOSPC, "No space left on device"), "The disk is full"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "The disk is full"),
         (RuntimeError("PytorchStreamWriter failed writing file data/3"), "The disk is full"),
+        (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 9 vs 7"), "full"),
         (InputError("Nothing is left to train on."), "Nothing is left to train on."),
         (type("OutOfMemoryError", (RuntimeError,), {})(), "lower batch_size"),
         (FileNotFoundError(errno.ENOENT, "No such file", "train.jsonl"), "train.jsonl: No such"),

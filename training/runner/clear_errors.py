@@ -13,7 +13,14 @@ from training.runner.metrics_log import MetricsLog
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # torch's archives and safetensors lose the number and keep the words.
-_FULL_WORDS = ("No space left", "os error 28", "File too large", "PytorchStreamWriter failed")
+_FULL_WORDS = (
+    "No space left",
+    "os error 28",
+    "File too large",
+    "PytorchStreamWriter failed",
+    "iostream error",
+    "unexpected pos",
+)
 
 
 @contextmanager
