@@ -36,6 +36,8 @@ from distill.services.runs import create_run, populate_run, resume_run
 from distill.services.step import run_step
 from distill.services.undo import undo_decision
 from distill.teachers.offline import offline_teacher
+from review.models import Slot
+from review.services.fill import fill_queues
 from tests.builders import (
     make_completion,
     make_dataset,
@@ -126,6 +128,7 @@ def asked(attempt: Attempt) -> str:
 def test_what_people_rejected_comes_back_better_with_their_words_in_the_prompt(url: str) -> None:
     dataset = passages(12)
     run_over(dataset, Run.Kind.PIPELINE, url)
+    fill_queues(dataset_id=dataset.pk)
     first, second, *others = passed(dataset)
     secret = make_user("reviewer", name="carol-the-reviewer")
     reject(first, Reason.NOT_FALSIFIABLE, note="Say what would refute it.", reviewer=secret)
@@ -148,6 +151,13 @@ def test_what_people_rejected_comes_back_better_with_their_words_in_the_prompt(u
     assert after.state.is_open
     assert before.state is not None
     assert not before.state.is_open
+    assert after.state.state == "passed"
+    fill_queues(dataset_id=dataset.pk)
+    slots = Slot.objects.filter(completion__sample=first.sample).order_by("completion")
+    assert [(slot.completion_id, slot.state) for slot in slots] == [
+        (first.pk, "superseded"),
+        (after.completion.pk, "open"),
+    ]
     assert all(len(attempts(other)) == other.attempt for other in others)
 
 
