@@ -31,7 +31,7 @@ from distill.logic.document_yaml import MAX_CHARS
 from distill.logic.errors import ConflictError, InputError
 from distill.logic.reasons import Reason
 from distill.logic.recipe import Recipe as RecipeContent
-from distill.logic.recipe import load_recipe
+from distill.logic.recipe import default_recipe, load_recipe
 from distill.models import Dataset, Recipe, Run
 from distill.queries.progress import list_failures, live_progress
 from distill.queries.runs import all_runs, summarise_runs
@@ -140,7 +140,11 @@ class RunQuery(PageQuery):
 
 class RunInput(InputSerializer):
     dataset = serializers.IntegerField(min_value=1, max_value=MAX_ID, help_text="Its id.")
-    recipe = serializers.CharField(required=False, max_length=100, help_text="Its name.")
+    recipe = serializers.CharField(
+        required=False,
+        max_length=100,
+        help_text="Its name. Without `recipe` and `recipe_yaml` the built-in one, which needs no key.",
+    )
     recipe_version = serializers.IntegerField(
         required=False, min_value=1, max_value=2**31 - 1, help_text="Without it the newest."
     )
@@ -180,8 +184,8 @@ class RunInput(InputSerializer):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if ("recipe" in attrs) == ("recipe_yaml" in attrs):
-            raise serializers.ValidationError("Send either `recipe` (a name) or `recipe_yaml`.")
+        if "recipe" in attrs and "recipe_yaml" in attrs:
+            raise serializers.ValidationError("Send `recipe` (a name) or `recipe_yaml`, not both.")
         if "recipe_version" in attrs and "recipe" not in attrs:
             raise serializers.ValidationError({"recipe_version": ["It needs `recipe`, its name."]})
         return attrs
@@ -219,13 +223,12 @@ class RunsView(ApiView):
         examples={
             "The whole pipeline over 100 samples": {
                 "dataset": 1,
-                "recipe": "default",
                 "kind": "pipeline",
                 "sample_limit": 100,
             },
             "What people rejected, again": {
                 "dataset": 1,
-                "recipe": "default",
+                "recipe": "mine",
                 "recipe_version": 2,
                 "kind": "regenerate",
                 "rejected_by": "people",
@@ -326,6 +329,8 @@ def _recipe(given: Mapping[str, Any]) -> RecipeContent:
             return load_recipe(given["recipe_yaml"])
         except InputError as error:
             raise serializers.ValidationError({"recipe_yaml": str(error).splitlines()}) from error
+    if "recipe" not in given:
+        return default_recipe()
     versions = Recipe.objects.filter(name=given["recipe"])
     if "recipe_version" in given:
         versions = versions.filter(version=given["recipe_version"])

@@ -51,6 +51,8 @@ def test_a_run_is_started_stopped_and_resumed(api, enqueued):
 
 def test_a_recipe_may_come_with_the_run(api, enqueued):
     client, dataset = api("operator"), make_dataset()
+    built_in = client.post("/api/v1/runs/", {"dataset": dataset.pk}, format="json").json()
+    assert (built_in["recipe_name"], built_in["kind"]) == ("default", "pipeline")
     body = {"dataset": dataset.pk, "recipe_yaml": YAML, "rejected_by": "people"}
     started = client.post("/api/v1/runs/", body | {"kind": "regenerate"}, format="json")
     assert started.status_code == 201, started.json()
