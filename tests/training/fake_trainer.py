@@ -43,7 +43,7 @@ def main(folder: Path, num_steps: int, seconds: float, mode: str) -> None:
         if step % SAVE_EVERY == 0 or is_stopped:
             (folder / "checkpoints" / f"checkpoint-{step}").mkdir(parents=True, exist_ok=True)
         if is_stopped:
-            write(folder, "end", step=step, why="stopped", train_loss=1.0)
+            write(folder, "end", step=step, why="stopped", model=None)
             return
     write(folder, "validation", step=step, loss=0.5)
     (folder / "model").mkdir()

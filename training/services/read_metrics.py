@@ -100,7 +100,7 @@ def _note(run: TrainingRun, event: dict[str, Any]) -> None:
             run.result.setdefault("rows", {})[event["split"]] = kept
         case "train" | "validation":
             run.step = event["step"]
-        case "end":
+        case "end" if event["why"] == "done":
             run.result["mean_train_loss"] = event["train_loss"]
         case "error":
             run.result["error"] = storable(event["message"], limit=4_000)
