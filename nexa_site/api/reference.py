@@ -64,7 +64,7 @@ def _operation(
         method=method.upper(),
         path=path,
         summary=told["summary"],
-        notes=told.get("description", "").split("\n\n"),
+        notes=_plain(told.get("description", "")).split("\n\n"),
         parameters=[
             (one["name"], _words(one["schema"], one.get("description", "")))
             for one in told.get("parameters", ())
@@ -90,7 +90,12 @@ def _resolved(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str
 def _words(field: Mapping[str, Any], description: str) -> str:
     choices = field.get("enum") or field.get("items", {}).get("enum")
     kind = " · ".join(map(str, choices)) if choices else field.get("type", "")
-    return f"{kind}. {description}" if description else str(kind)
+    return f"{kind}. {_plain(description)}" if description else str(kind)
+
+
+def _plain(text: str) -> str:
+    """The schema's Markdown marks code by backticks; here nothing would show it."""
+    return text.replace("`", "")
 
 
 def _curl(

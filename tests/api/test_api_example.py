@@ -49,6 +49,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def example() -> str:
     document = (BASE_DIR / "docs" / "api.md").read_text("utf-8")
+    block: str
     [block] = re.findall(r"^```python\n(.*?)^```", document, re.DOTALL | re.MULTILINE)
     return block
 

@@ -13,7 +13,7 @@ from distill.api.parsers import MAX_BODY_BYTES
 from tests.api.clients import client_of
 from tests.builders import make_completion, make_dataset, make_recipe, make_user
 
-BODIES = {
+BODIES: dict[str, dict[str, object]] = {
     "/api/v1/runs/": {"dataset": 1, "recipe": "mine", "kind": "generate", "sample_limit": 3},
     "/api/v1/recipes/": {"yaml": "name: mine"},
     "/api/v1/exports/": {"dataset": 1, "policy": "gate"},

@@ -172,6 +172,7 @@ def test_completions_are_found_and_told_with_everything(api):
     run = make_run()
     draw = make_sample_draw(run, state=SampleDraw.State.REJECTED, reasons=[Reason.CITATION])
     first = draw.completion
+    assert first is not None
     make_judgement(first)
     make_label(first, outcome="rejected", reviewer=make_user("reviewer", name="ada"))
     make_sample_draw(run)
