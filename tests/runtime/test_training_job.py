@@ -57,7 +57,7 @@ def wait_for(environment: dict[str, str], seconds: float, **wanted: object) -> d
         found: dict[str, object] = orjson.loads(
             manage(environment, "shell", "-v0", "-c", LOOK).splitlines()[-1]
         )
-        if found["state"] == wanted["state"] and found["step"] >= wanted.get("step", 0):  # type: ignore[operator]
+        if found["state"] == wanted["state"] and found["step"] >= wanted.get("step", 0):
             return found
         assert time.monotonic() < until, found
         time.sleep(1)
@@ -90,7 +90,7 @@ def test_a_training_ends_with_the_supervisor_and_goes_on_with_the_next(
     os.killpg(cluster, signal.SIGKILL)
     after = wait_for(environment, 240, state="done")
     assert after["num_metrics"] == 900
-    assert after["result"]["restarts"] == 0  # type: ignore[index]
+    assert after["result"]["restarts"] == 0
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=40) == 0
     wait_for_none_left(environment, 5)
