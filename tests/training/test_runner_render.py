@@ -77,7 +77,7 @@ def test_only_the_answer_and_its_end_count_with_the_tiny_template() -> None:
 
 def test_our_mask_is_the_one_that_the_template_marks() -> None:
     tokenizer = tiny()
-    marked = tokenizer.apply_chat_template(
+    marked: Any = tokenizer.apply_chat_template(
         CHAT, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
     )
     tokens = render_messages(CHAT, tokenizer)

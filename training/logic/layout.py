@@ -38,7 +38,12 @@ class ProcessLayout:
 
     @property
     def metrics(self) -> Path:
-        """JSONL by `runner.metrics_log`: one event a line, appended; a last line may be half."""
+        """JSONL by `runner.metrics_log`: one event a line, appended; a last line may be half.
+
+        Each has `kind` and `at`. Of a training: report, begin, train, validation, save, end; of an
+        evaluation: begin, load, loss, answer, end; of both: error, with `message` for people. A
+        step that is done again after a resume comes again, and the later line counts.
+        """
         return self.folder / "metrics.jsonl"
 
 
@@ -66,7 +71,8 @@ class TrainingLayout(ProcessLayout):
 
     @property
     def model(self) -> Path:
-        """The trained student, with tokenizer and template; whole or absent."""
+        """The trained student, with tokenizer, template, card and `end.json` (its `end` event);
+        whole or absent."""
         return self.folder / "model"
 
 
