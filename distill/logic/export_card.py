@@ -251,10 +251,12 @@ def _license(manifest: Mapping[str, Any]) -> str:
         "## Licence\n\nThe licence of the source texts and the terms of the models that answered "
         "apply. Nexa Distill adds none of its own."
     )
-    told = [
-        f"- {_code(one['license'])}: {one['rows']:,} rows" for one in manifest["source_licenses"]
-    ]
-    return "\n".join([text, "", "Of the sources the files say:", "", *told]) if told else text
+    told = [f"- {_code(one['license'])}: {one['rows']:,}" for one in manifest["source_licenses"]]
+    return (
+        "\n".join([text, "", "Of the sources the files say (with the rows):", "", *told])
+        if told
+        else text
+    )
 
 
 def _waterfall(waterfall: Mapping[str, Any]) -> str:

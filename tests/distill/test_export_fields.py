@@ -172,6 +172,6 @@ def test_the_cards_head_is_what_the_hub_reads(data_dir, policy, creators):
         {"name": "content", "dtype": "string"},
     ]
     assert features["gate_reasons"]["list"] == "string"
-    assert "- `CC-BY ʼ4ʼ |`: 1 rows" in body
+    assert "- `CC-BY ʼ4ʼ |`: 1\n" in body
     for name in SFT_SCHEMA.names:
         assert f"`{name}`" in body, name

@@ -185,7 +185,7 @@ def test_what_a_worker_could_not_export_is_said_until_it_can(lead, dataset):
     note_failed_export(dataset=dataset, why="the <disk> is full")
     page = lead.get(LIST).text
     assert "No export of" in page
-    assert "the &lt;disk&gt; is full" in page
+    assert "The &lt;disk&gt; is full" in page
     export_dataset(dataset=dataset, policy="gate")
     assert "No export of" not in lead.get(LIST).text
 
