@@ -123,6 +123,8 @@ PAGES: Mapping[str, Page] = {
     # recipes
     "distill:recipes": Page(),
     "distill:new_recipe": Page(post=LEADS, posted=422),
+    "distill:check_recipe": _action(LEADS, lambda _: [], posted=422),
+    "distill:import_recipe": Page(post=LEADS, posted=422),
     "distill:recipe": Page(named=_recipe),
     "distill:download_recipe": Page(named=_recipe),
     # review; who comes to an action by GET, back from the login, is sent to the queue
