@@ -60,10 +60,10 @@ FROM (
 JOIN passage ON seed = id % 1000 ORDER BY id;
 
 -- --- runs: 1 has ended, 2 goes on, 3 gated the first anew, the others were small ---------------
-INSERT INTO distill_run (id, dataset_id, recipe_id, kind, state, message, spent_nano, reserved_nano,
-    is_populated, pulse, heartbeat_at, created_at, started_at, finished_at)
+INSERT INTO distill_run (id, dataset_id, recipe_id, kind, rejected_by, reasons, state, message,
+    spent_nano, reserved_nano, is_populated, pulse, heartbeat_at, created_at, started_at, finished_at)
 SELECT id, CASE id WHEN 2 THEN 2 ELSE 1 END, 1 + id % 20,
-    CASE WHEN id <= 2 THEN 'pipeline' ELSE 'gate' END,
+    CASE WHEN id <= 2 THEN 'pipeline' ELSE 'gate' END, 'anybody', '{}',
     CASE id WHEN 2 THEN 'running' ELSE 'done' END, '', 0, 0, true,
     '{"in_flight": 60, "slots": 64, "replies_per_s": 40.0, "retries": 9, "waiting": 2}',
     now(), now() - interval '2 hours', now() - interval '2 hours',
@@ -195,15 +195,15 @@ FROM (
 JOIN person ON person.number = turn % 8;
 
 INSERT INTO distill_decision (id, completion_id, reviewer_id, kind, reasons, note, undoes_id,
-    client_id, judge_seen, active_ms, created_at)
+    client_id, judge_seen, required_reviews, is_legacy, active_ms, created_at)
 SELECT 2 * number, completion, reviewer,
     CASE WHEN is_skipped THEN 'skip' WHEN is_accepted THEN 'accept' ELSE 'reject' END,
     CASE WHEN is_accepted OR is_skipped THEN ARRAY[]::varchar[] ELSE ARRAY['not_falsifiable'] END,
-    '', NULL, gen_random_uuid(), false, 9000, at
+    '', NULL, gen_random_uuid(), false, 1, false, 9000, at
 FROM decided
 UNION ALL
 SELECT 2 * number + 1, completion, reviewer, 'undo', ARRAY[]::varchar[], '', 2 * number,
-    gen_random_uuid(), false, NULL, at
+    gen_random_uuid(), false, 1, false, NULL, at
 FROM decided WHERE is_undone ORDER BY 1;
 
 INSERT INTO distill_label (completion_id, outcome, basis, decision_id, updated_at)
@@ -211,8 +211,13 @@ SELECT completion, CASE WHEN is_accepted THEN 'accepted' ELSE 'rejected' END, 's
     2 * number, at
 FROM decided WHERE NOT is_undone AND NOT is_skipped;
 
-INSERT INTO review_queue (id, dataset_id, required_reviews, created_at)
-SELECT id, id, 1, now() FROM generate_series(1, 2) AS id;
+INSERT INTO review_queue (id, dataset_id, name, is_default, is_closed, filter, required_reviews,
+    guidelines, guidelines_version, created_at)
+SELECT id, id, 'Passed the gate', true, false, '{}', 1, '', 1, now()
+FROM generate_series(1, 2) AS id;
+
+INSERT INTO review_guidelinereading (queue_id, reviewer_id, version, created_at)
+SELECT queue.id, person.id, 1, now() FROM review_queue AS queue, person;
 
 INSERT INTO review_slot (queue_id, completion_id, number, state, priority, reviewer_id, decision_id)
 SELECT run, completion, 1, CASE WHEN label IS NULL THEN 'open' ELSE 'done' END, 0, reviewer,

@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from distill.http import RoleName
 from distill.logic.errors import ConflictError
 from review.models import GuidelineReading, Slot
 from review.services.claim import claim_next
@@ -107,7 +108,8 @@ def test_a_broken_version_is_said(client, anna, version):
 
 def test_their_page_is_for_all_who_see_queues(client):
     queue = make_queue(1)
-    for role, offers in (("reviewer", True), ("lead", True), ("operator", False)):
+    offered: dict[RoleName, bool] = {"reviewer": True, "lead": True, "operator": False}
+    for role, offers in offered.items():
         client.force_login(make_user(role))
         page = client.get(url("guidelines", queue)).content.decode()
         assert "Not falsifiable" in page

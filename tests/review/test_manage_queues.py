@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from distill.http import RoleName
 from distill.logic.errors import ConflictError, InputError
 from distill.logic.reasons import Reason
 from review.logic.queue_filter import QueueFilter
@@ -26,6 +27,7 @@ from tests.builders import (
     make_completion,
     make_dataset,
     make_queue,
+    make_run,
     make_sample,
     make_user,
 )
@@ -331,7 +333,8 @@ def test_disagreements_are_counted_for_all_and_listed_for_leads_and_operators(cl
     decision = decide(queue, "accept", anna)
     decide(queue, "reject", ben)
     link = reverse("distill:completion", args=[decision.completion_id])
-    for role, sees in (("lead", True), ("operator", True), ("reviewer", False)):
+    seen: dict[RoleName, bool] = {"lead": True, "operator": True, "reviewer": False}
+    for role, sees in seen.items():
         client.force_login(make_user(role))
         lines = client.get(url("queues")).context["lines"]
         assert {line.num_disagreed for line in lines if line.queue == queue} == {1}
@@ -352,11 +355,10 @@ def test_the_list_says_what_a_queue_takes_and_puts_closed_ones_last(client, lead
 
 
 def test_a_dataset_leads_to_a_queue_over_it(client, dataset):
-    from tests.builders import make_run
-
     make_run(dataset)
     link = f"{url('new_queue')}?dataset=moss"
     page = reverse("distill:dataset", args=[dataset.pk])
-    for role, offers in (("lead", True), ("operator", False)):
+    offered: dict[RoleName, bool] = {"lead": True, "operator": False}
+    for role, offers in offered.items():
         client.force_login(make_user(role))
         assert (link in text_of(client.get(page))) == offers
