@@ -151,11 +151,15 @@ def _record(found: Sequence[_Found], imported: ImportedLabels) -> None:
     )
     with transaction.atomic():
         before = _decisions_before({one.completion_id for one in wanted})
-        changed = set()
-        for one in wanted:
-            if _record_one(one, users[one.decision.reviewer], before, imported):
-                changed.add(one.completion_id)
-        for completion_id in sorted(changed):
+        decided = [
+            decision
+            for one in wanted
+            for decision in _decide(one, users[one.decision.reviewer], before, imported)
+        ]
+        # What takes another back is stored after it, also where both are new.
+        Decision.objects.bulk_create(one for one in decided if one.undoes is None)
+        Decision.objects.bulk_create(one for one in decided if one.undoes is not None)
+        for completion_id in sorted({one.completion_id for one in decided}):
             relabel(completion_id=completion_id)
 
 
@@ -188,10 +192,10 @@ def _decisions_before(completion_ids: set[int]) -> dict[int, list[Decision]]:
     return found
 
 
-def _record_one(
+def _decide(
     wanted: _Wanted, user: User, before: dict[int, list[Decision]], imported: ImportedLabels
-) -> bool:
-    """Record a decision that is not known yet; a later one of the same person takes its place."""
+) -> list[Decision]:
+    """The decision, where it is not known yet, and what takes the same person's last one back."""
     one = wanted.decision
     own = [
         decision
@@ -200,23 +204,22 @@ def _record_one(
     ]
     if any((known.kind, known.created_at) == (one.kind, one.decided_at) for known in own):
         imported.num_known += 1
-        return False
+        return []
     if any(known.created_at > one.decided_at or known.reviewer_id != user.pk for known in own):
         # They decided anew since; or they work here, and this site knows what they decided.
         imported.num_overruled += 1
-        return False
-    for known in own:
-        if not hasattr(known, "undone_by"):
-            _take_back(known)
-            imported.num_overruled += 1
-    before[wanted.completion_id].append(_add(wanted, user))
+        return []
+    undos = [_undo(known) for known in own if not hasattr(known, "undone_by")]
+    decision = _decision(wanted, user)
+    before[wanted.completion_id].append(decision)
+    imported.num_overruled += len(undos)
     imported.num_recorded += 1
-    return True
+    return [decision, *undos]
 
 
-def _add(wanted: _Wanted, user: User) -> Decision:
+def _decision(wanted: _Wanted, user: User) -> Decision:
     one = wanted.decision
-    return Decision.objects.create(
+    return Decision(
         completion_id=wanted.completion_id,
         reviewer=user,
         kind=one.kind,
@@ -230,8 +233,8 @@ def _add(wanted: _Wanted, user: User) -> Decision:
     )
 
 
-def _take_back(decision: Decision) -> None:
-    Decision.objects.create(
+def _undo(decision: Decision) -> Decision:
+    return Decision(
         completion_id=decision.completion_id,
         reviewer_id=decision.reviewer_id,
         kind=Decision.Kind.UNDO,
