@@ -82,14 +82,14 @@ def test_following_again_changes_nothing(run) -> None:
 
 
 def test_a_step_that_is_over_leaves_the_process_to_the_next(run) -> None:
-    assert follow_fake(run, 100, 0.05, seconds=0.3) == State.RUNNING
+    assert follow_fake(run, 40, 0.05, seconds=0.3) == State.RUNNING
     assert is_alive(run)
     run.refresh_from_db()
     assert run.lease_token is None
     assert follow_fake(run) == State.DONE
     assert len(starts_of(run)) == 1
     run.refresh_from_db()
-    assert len(losses(run)) == 100
+    assert len(losses(run)) == 40
 
 
 def test_a_second_follower_is_turned_away_and_a_killed_one_replaced(run, data_dir) -> None:
