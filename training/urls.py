@@ -20,9 +20,7 @@ training_urls: list[URLPattern] = [
 ]
 
 evaluation_urls: list[URLPattern] = [
-    path(
-        "training/<int:pk>/evaluate/", evaluations.start_evaluation_view, name="start_evaluation"
-    ),
+    path("training/<int:pk>/evaluate/", evaluations.start_evaluation_view, name="start_evaluation"),
     path("training/evaluations/<int:pk>/", evaluations.evaluation, name="evaluation"),
     path(
         "training/evaluations/<int:pk>/stop/",

@@ -51,6 +51,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 STUDENT = "student:7"
 NOTHING = ("not json", "stop")
+# Where no thread looks on: a rollback is quicker than emptying all tables.
+IN_ONE_TRANSACTION = pytest.mark.django_db(transaction=False)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,7 @@ def stored(dataset: Dataset, recipe: Recipe) -> list[Completion]:
     return store_answers(recipe=recipe, teacher=STUDENT, model="run-7/model", answers=answers)
 
 
+@IN_ONE_TRANSACTION
 def test_an_answer_is_stored_once_with_its_fields_and_is_no_candidate() -> None:
     dataset, recipe = demo_dataset(2), make_recipe()
     first = stored(dataset, recipe)
@@ -86,6 +89,7 @@ def test_an_answer_is_stored_once_with_its_fields_and_is_no_candidate() -> None:
     assert {state.dataset for state in CompletionState.objects.all()} == {None}
 
 
+@IN_ONE_TRANSACTION
 def test_a_text_that_the_database_cannot_hold_is_stored_all_the_same() -> None:
     sample = make_sample()
     (one,) = store_answers(
@@ -172,11 +176,13 @@ def student_of(taught: Completion) -> Completion:
     return Completion.objects.get(sample=taught.sample, origin="evaluated")
 
 
+@IN_ONE_TRANSACTION
 def test_no_queue_opens_a_slot_for_a_students_answer(taught: Completion) -> None:
     fill_queues(dataset_id=taught.sample.dataset_id)
     assert [slot.completion_id for slot in Slot.objects.all()] == [taught.pk]
 
 
+@IN_ONE_TRANSACTION
 def test_no_export_takes_a_students_answer(taught: Completion) -> None:
     dataset = taught.sample.dataset
     assert list(eligible_ids(dataset=dataset, policy=Export.Policy.REVIEWED)) == []
@@ -186,6 +192,7 @@ def test_no_export_takes_a_students_answer(taught: Completion) -> None:
     assert list(eligible_ids(dataset=dataset, policy=Export.Policy.REVIEWED, run=run)) == []
 
 
+@IN_ONE_TRANSACTION
 @pytest.mark.parametrize("kind", ["filter", "judge", "gate", "regenerate"])
 def test_no_other_run_takes_a_students_answer(taught: Completion, kind: str) -> None:
     student = student_of(taught)
@@ -200,6 +207,7 @@ def test_no_other_run_takes_a_students_answer(taught: Completion, kind: str) -> 
     assert not other.sample_draws.exists()
 
 
+@IN_ONE_TRANSACTION
 def test_the_datasets_waterfall_does_not_change_with_an_evaluation() -> None:
     """Neither for a sample that the teacher answered, nor for one that failed, nor a fresh one."""
     run = make_run()
@@ -216,6 +224,7 @@ def test_the_datasets_waterfall_does_not_change_with_an_evaluation() -> None:
     assert before[0].balance.accounted == before[0].balance.total == 3
 
 
+@IN_ONE_TRANSACTION
 def test_the_list_shows_students_answers_only_where_they_are_meant(taught: Completion) -> None:
     student, dataset = student_of(taught), taught.sample.dataset
     run = make_run(dataset, kind=Run.Kind.EVALUATE, is_populated=True)
@@ -231,6 +240,7 @@ def test_the_list_shows_students_answers_only_where_they_are_meant(taught: Compl
     assert [state.pk for state in each_completion(CompletionFilter())] == [taught.pk]
 
 
+@IN_ONE_TRANSACTION
 def test_a_history_tells_of_the_teachers_attempts_or_of_the_students_answer(
     taught: Completion,
 ) -> None:
@@ -251,6 +261,7 @@ def test_a_history_tells_of_the_teachers_attempts_or_of_the_students_answer(
     assert told(student) == ([student.pk], [scoring.pk])
 
 
+@IN_ONE_TRANSACTION
 def test_pages_name_the_model_whose_answers_they_show(client, taught: Completion) -> None:
     student = student_of(taught)
     run = score_answers(dataset=taught.sample.dataset, recipe=make_recipe(), completions=[student])

@@ -128,15 +128,15 @@ def test_the_card_in_words_has_every_number_with_its_interval_and_no_markdown_fr
     found = report(
         entry("student", 30, loss=Loss(2.5, 1000, 8)), entry("base", 5, loss=Loss(8.2, 1000, 8))
     )
-    text = report_markdown(
-        asdict(found), title="Evaluation\n# 1", facts={"model": "a `b` # c", "host": ""}
-    )
+    beside = {"facts": [("model", "a `b` # c"), ("host", "")], "is_standin": True}
+    text = report_markdown(asdict(found) | beside, title="Evaluation\n# 1")
     assert text.startswith("# Evaluation # 1\n\n**The student learned.** The student passes")
     assert "30 of 40 = 75.0 % (59.8–85.8 %)" in text
     assert "student − base: +62.5 points (+47.5 to +77.5; 40 samples)" in text
     assert "- model: `a ʼbʼ # c`" in text
     assert "host" not in text
-    assert "base: 35 Score below the threshold" in text or "base: 35 " in text
+    assert "> The offline stand-in" in text
+    assert "base: 35 Judge score below the threshold" in text
 
 
 def test_points_are_signed() -> None:

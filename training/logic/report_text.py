@@ -32,12 +32,19 @@ ASSUMPTIONS = (
 _NONE = "–"
 
 
-def report_markdown(report: Mapping[str, Any], *, title: str, facts: Mapping[str, str]) -> str:
-    """The card. `facts` (model, dataset, recipe, …) are names from outside: they stand as code."""
+STAND_IN = (
+    "The offline stand-in answered as the teacher or judged here. Its verdicts exercise the loop; "
+    "they say little about a student's science."
+)
+
+
+def report_markdown(report: Mapping[str, Any], *, title: str) -> str:
+    """The card. Its `facts` (model, dataset, recipe, …) are names from outside: they stand as code."""
     parts = [
         f"# {_plain(title)}",
         f"**{report['title']}.** {report['detail']}".strip(),
-        "\n".join(f"- {name}: {_code(value)}" for name, value in facts.items() if value),
+        f"> {STAND_IN}" if report["is_standin"] else "",
+        "\n".join(f"- {name}: {_code(value)}" for name, value in report["facts"] if value),
         _standings(report["standings"]),
         _differences(report["differences"]),
         _stages(report["standings"]),

@@ -38,7 +38,7 @@ def report_evaluation(*, evaluation: Evaluation, layout: EvaluationLayout) -> di
         "facts": _facts(evaluation, asked),
     }
     with atomic_path(layout.folder / REPORT_FILE) as draft:
-        text = report_markdown(report, title=report_title(evaluation), facts=report["facts"])
+        text = report_markdown(report, title=report_title(evaluation))
         draft.write_text(text, encoding="utf-8")
     return report
 
@@ -73,20 +73,20 @@ def _is_standin(evaluation: Evaluation, teacher: TeacherAnswers) -> bool:
     return any(map(is_offline, [*judges, teacher.name]))
 
 
-def _facts(evaluation: Evaluation, asked: list[str]) -> dict[str, str]:
-    """Names from outside, and what was asked how often."""
+def _facts(evaluation: Evaluation, asked: list[str]) -> list[tuple[str, str]]:
+    """Names from outside, and how much was asked; in their order, which a JSON object loses."""
     run, recipe = evaluation.training_run, evaluation.recipe
     split, _ = _asked_of(evaluation, asked)
-    return {
-        "training run": f"{run.pk} ({run.name})",
-        "student": model_name(evaluation, Contender.Role.STUDENT),
-        "base": model_name(evaluation, Contender.Role.BASE),
-        "trained on": str(run.source.get("name", "")),
-        "dataset": str(run.dataset or ""),
-        "samples": f"{len(asked)} of the {split} split" if asked else "",
-        "recipe": f"{recipe} ({recipe.sha256[:12]})",
-        "judges": ", ".join(judge.teacher for judge in recipe.content.judges),
-    }
+    return [
+        ("training run", f"{run.pk} ({run.name})"),
+        ("student", model_name(evaluation, Contender.Role.STUDENT)),
+        ("base", model_name(evaluation, Contender.Role.BASE)),
+        ("trained on", str(run.source.get("name", ""))),
+        ("dataset", str(run.dataset or "")),
+        ("samples", f"{len(asked)} of the {split} split" if asked else ""),
+        ("recipe", f"{recipe} ({recipe.sha256[:12]})"),
+        ("judges", ", ".join(judge.teacher for judge in recipe.content.judges)),
+    ]
 
 
 def _asked_of(evaluation: Evaluation, asked: list[str]) -> tuple[str, int]:

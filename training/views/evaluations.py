@@ -16,7 +16,7 @@ from distill.http import AuthedRequest, has_role, render_partial, require_role
 from distill.logic.errors import DistillError
 from training import tasks
 from training.forms.evaluations import ComparisonForm, StartEvaluationForm
-from training.logic.report_text import ASSUMPTIONS, COUNTS, report_markdown
+from training.logic.report_text import ASSUMPTIONS, COUNTS, STAND_IN, report_markdown
 from training.models import Evaluation, TrainingRun
 from training.queries.report_card import all_evaluations, compare, live_evaluation, report_card
 from training.services.report_evaluation import report_title
@@ -42,6 +42,7 @@ def evaluation(request: AuthedRequest, pk: int) -> HttpResponse:
         "card": report_card(found),
         "counts": COUNTS,
         "assumptions": ASSUMPTIONS,
+        "stand_in": STAND_IN,
         "may_start": has_role(request.user, "operator"),
     }
     if found.report:
@@ -101,7 +102,7 @@ def download_report_json(request: AuthedRequest, pk: int) -> HttpResponse:
 def download_report_markdown(request: AuthedRequest, pk: int) -> HttpResponse:
     """The report card as the Markdown file that lies in the evaluation's folder."""
     found = _reported(pk)
-    text = report_markdown(found.report, title=report_title(found), facts=found.report["facts"])
+    text = report_markdown(found.report, title=report_title(found))
     return _attachment(text.encode(), "text/markdown; charset=utf-8", f"evaluation-{pk}.md")
 
 

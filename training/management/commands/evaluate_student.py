@@ -110,10 +110,7 @@ the rows that the student learnt from. Each judge is asked once for each answer 
                     time.sleep(WAIT_SECONDS)
 
     def _say(self, evaluation: Evaluation) -> None:
-        facts = evaluation.report["facts"]
-        self.stdout.write(
-            report_markdown(evaluation.report, title=report_title(evaluation), facts=facts)
-        )
+        self.stdout.write(report_markdown(evaluation.report, title=report_title(evaluation)))
         file = Path(settings.DATA_DIR, evaluation.folder, REPORT_FILE)
         self.stdout.write(f"The card is in {shown(file)}")
         page = reverse("training:evaluation", args=[evaluation.pk])
