@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
 import threading
+import time
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -91,20 +94,33 @@ def die_with_parents() -> None:
     A thread waits for both; a rank that outlived its launcher would hold the device and write
     into a folder that somebody else continues.
     """
-    pids = [os.getppid()]
-    if shim := os.environ.get(SHIM_PID):
-        pids.append(int(shim))
-    try:
-        handles = [os.pidfd_open(pid) for pid in pids]
-    except ProcessLookupError:
+    parent = os.getppid()
+    pids = [parent, *([int(os.environ[SHIM_PID])] if SHIM_PID in os.environ else [])]
+    # Handles of processes, which see an end at once, are Linux's.
+    wait = _wait_for_end if hasattr(os, "pidfd_open") else _look_for_end
+    threading.Thread(target=_exit_after, args=(wait, pids), daemon=True).start()
+    if os.getppid() != parent:
         os._exit(1)
-    threading.Thread(target=_wait_and_exit, args=(handles,), daemon=True).start()
 
 
-def _wait_and_exit(handles: list[int]) -> None:
-    # A handle of a process is readable once it has ended, also when its number is taken again.
-    poll = select.poll()
-    for handle in handles:
-        poll.register(handle, select.POLLIN)
-    poll.poll()
+def _exit_after(wait: Callable[[Sequence[int]], None], pids: Sequence[int]) -> None:
+    wait(pids)
     os._exit(1)
+
+
+def _wait_for_end(pids: Sequence[int]) -> None:
+    """Wait until one has ended; also when its number is taken again."""
+    poll = select.poll()
+    with contextlib.suppress(ProcessLookupError):
+        for pid in pids:
+            poll.register(os.pidfd_open(pid), select.POLLIN)
+        poll.poll()
+
+
+def _look_for_end(pids: Sequence[int]) -> None:
+    """Look each second whether one has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            for pid in pids:
+                os.kill(pid, 0)
+            time.sleep(1)
