@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 
 import distill
 from distill.management import stage
-from distill.models import Purchase, Recipe, Run
+from distill.models import Export, Purchase, Recipe, Run
 from distill.services.step import run_step
 from distill.teachers.offline import offline_teacher
 from distill.teachers.offline.process import _configured_port as find_port
@@ -189,13 +189,31 @@ def test_a_command_that_has_no_key_leaves_nothing_for_a_worker_to_start(papers: 
     assert Run.objects.get().state == Run.State.STOPPED
 
 
-def test_launch_pipeline_goes_from_a_file_to_an_export(
+def test_launch_pipeline_goes_from_a_file_to_a_report_card(
     papers: Path, tmp_path: Path, settings: pytest.FixtureRequest
 ) -> None:
     settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
-    said = run("launch_pipeline", "--src", papers, "--policy", "gate")
+    spec = tmp_path / "few_steps.yaml"
+    spec.write_text(
+        "max_steps: 3\nmax_length: 4096\ndevice: cpu\n"
+        "tiny: {layers: 1, hidden: 32, heads: 2, vocab: 400}\n"
+    )
+    whole = ("--policy", "gate", "--config", spec, "--held-out", 2)
+    said = run("launch_pipeline", "--src", papers, *whole)
     assert "Exported" in said
+    assert "# Report card" in said
     assert list(tmp_path.glob("processed/distillation/exports/*/v1/train.jsonl"))
+    assert list(tmp_path.glob("processed/training/run-*/model/model.safetensors"))
+    num_purchases = Purchase.objects.count()
+    again = run("launch_pipeline", "--src", papers, "--policy", "gate", "--until", "export")
+    assert "v1" in again
+    assert Purchase.objects.count() == num_purchases
+
+
+def test_launch_pipeline_waits_for_people_where_the_policy_does(papers: Path) -> None:
+    said = run("launch_pipeline", "--src", papers, "--policy", "reviewed")
+    assert "awaits review" in said
+    assert not Export.objects.exists()
 
 
 @pytest.mark.parametrize(
