@@ -12,6 +12,7 @@ import pytest
 from distill.services.runs import LeaseLostError
 from tests.training.following import make_training
 from training.models import Metric, TrainingRun
+from training.queries.curves import read_curves
 from training.queries.folders import layout_of
 from training.services import lease, read_metrics
 
@@ -109,11 +110,60 @@ def test_what_is_said_of_the_whole_run_is_kept(run, read) -> None:
     assert stored.result["error"] == "It broke.\ufffd"
 
 
-def test_a_line_that_is_no_event_is_left_out(run, read, caplog) -> None:
-    write(run, "what?\n[]\n" + line(1))
+HOSTILE = [
+    "what?",
+    "[]",
+    "7",
+    '{"kind": "tra',
+    '{"step": 5, "loss": 1.0}',
+    '{"kind": ["train"], "step": 5}',
+    '{"kind": "train", "loss": 1.0}',
+    f'{{"kind": "train", "step": 5, "loss": NaN, "at": "{AT}"}}',
+    f'{{"kind": "train", "step": 5, "loss": 1e400, "at": "{AT}"}}',
+    line(5, "much"),  # type: ignore[arg-type]
+    line(5, True),
+    line(5, 1e308),
+    line(5, learning_rate={}),
+    line(-1),
+    line(10**12),
+    line("5"),  # type: ignore[arg-type]
+    line(5, at="yesterday"),
+    line(5, at="2026-05-01T10:00:00"),
+    line(5, at="0001-01-01T00:00:00+23:59"),
+    '{"kind": "begin", "step": 0, "max_steps": "all"}',
+    '{"kind": "report", "kept": 1}',
+    '{"kind": "report", "split": []}',
+    '{"kind": "error", "message": {}}',
+    '{"kind": "end"}',
+    "\u2028\x85\xff",
+]
+
+
+def test_lines_that_are_no_events_are_left_out_and_counted(run, read, caplog) -> None:
+    write(run, "".join(text.strip("\n") + "\n" for text in HOSTILE) + line(1))
     read()
     assert losses() == {1: 1.0}
-    assert "no JSON" in caplog.text
+    assert TrainingRun.objects.get(pk=run.pk).result == {}
+    assert f"{len(HOSTILE)} lines of metrics are no events" in caplog.text
+
+
+def test_what_no_database_text_holds_is_replaced(run, read) -> None:
+    write(run, line(1, note="a\0b", nested={"a\0": ["\0"]}))
+    read()
+    assert Metric.objects.get().values["note"] == "a\ufffdb"
+
+
+def test_a_line_without_end_does_not_hide_those_behind_it(run, read, monkeypatch) -> None:
+    monkeypatch.setattr(read_metrics, "CHUNK_BYTES", 1000)
+    write(run, line(1) + "x" * 5_000 + "\n" + line(2))
+    read()
+    assert sorted(losses()) == [1, 2]
+
+
+def test_plots_are_drawn_of_whatever_was_measured(run, read) -> None:
+    write(run, line(1, None, learning_rate=1e100) + line(2, -1e100, tokens_per_second=0))
+    read()
+    assert read_curves(run).train == [(2, -1e100)]
 
 
 def test_without_the_lease_nothing_is_written(run, read) -> None:

@@ -18,10 +18,11 @@ from safetensors.numpy import save_file
 
 from distill.logic.errors import InputError
 from training.logic.spec import TrainSpec
+from training.runner.answer import read_questions
 from training.runner.checkpoints import choose_checkpoint
 from training.runner.clear_errors import clear_errors, explain
 from training.runner.environment import SHIM_PID
-from training.runner.metrics_log import MetricsLog
+from training.runner.metrics_log import MetricsLog, append_lines
 from training.runner.publish import whole_folder
 from training.runner.render import Rendered, Tokens
 from training.runner.sft import report_rows
@@ -45,6 +46,13 @@ def test_a_half_line_of_a_killed_writer_is_removed(tmp_path: Path) -> None:
     path.write_text('{"kind": "train", "step": 1}\n{"kind": "tra', encoding="utf-8")
     MetricsLog(path).write("end", why="done")
     assert [event["kind"] for event in lines(path)] == ["train", "end"]
+
+
+def test_questions_and_answers_hold_any_kind_of_line_break(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    text = "a\nb\r\nc\u2028d\x85e\x0bf\x1cg"
+    append_lines(path, [{"sample_id": "1", "text": text}, {"sample_id": "2", "text": text}])
+    assert [answer["text"] for answer in read_questions(path)] == [text, text]
 
 
 def test_only_the_first_rank_writes(tmp_path: Path) -> None:

@@ -78,8 +78,8 @@ def read_questions(path: Path) -> list[dict[str, Any]]:
     """What is asked; nothing where there is no such file."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines if line.strip()]
+    # Not `splitlines` of a text: it breaks lines inside JSON, at U+2028 or U+0085.
+    return [json.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
 
 
 def answer_questions(

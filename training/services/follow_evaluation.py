@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
 from django.conf import settings
 from django.utils import timezone
 
@@ -28,6 +27,7 @@ from distill.queries.progress import count_states
 from distill.services.runs import TAKEN_OVER, LeaseLostError
 from distill.services.step import run_step
 from training import launcher
+from training.logic.events import read_events
 from training.logic.failures import explain_end
 from training.logic.layout import EvaluationLayout
 from training.logic.log_text import read_log
@@ -380,4 +380,4 @@ class _Follower:
         if not self._layout.metrics.exists():
             return []
         content = self._layout.metrics.read_bytes()
-        return [orjson.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+        return read_events(content[: content.rfind(b"\n") + 1])[0]

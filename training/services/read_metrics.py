@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-import orjson
-
-from distill.logic.storable import storable
+from training.logic.events import read_events
 from training.logic.layout import TrainingLayout
 from training.models import Metric, TrainingRun
 from training.services import lease
@@ -26,11 +23,13 @@ def read_metrics(*, run: TrainingRun, token: uuid.UUID, layout: TrainingLayout) 
     """Read on where the last call ended; `run` is brought up to date too.
 
     A step measured again replaces its metric. A last line without its end is left for the next
-    call; a file that has become shorter is read anew. Where it was read to is committed with the
-    metrics. Raises LeaseLostError.
+    call, one that is no event is left out; a file that has become shorter is read anew. Where it
+    was read to is committed with the metrics. Raises LeaseLostError.
     """
     while chunk := _next_chunk(run, layout):
-        events = list(_events(chunk))
+        events, num_others = read_events(chunk)
+        if num_others:
+            logger.warning("%s: %s lines of metrics are no events", run, num_others)
         with lease.holding(TrainingRun, pk=run.pk, token=token):
             _store(run, events)
             run.metrics_offset += len(chunk)
@@ -40,7 +39,10 @@ def read_metrics(*, run: TrainingRun, token: uuid.UUID, layout: TrainingLayout) 
 
 
 def _next_chunk(run: TrainingRun, layout: TrainingLayout) -> bytes:
-    """Whole lines that were not read yet; empty where there are none."""
+    """Whole lines that were not read yet; empty where there are none.
+
+    A line that fills a whole chunk comes in pieces, which are no events.
+    """
     try:
         size = layout.metrics.stat().st_size
     except FileNotFoundError:
@@ -52,18 +54,8 @@ def _next_chunk(run: TrainingRun, layout: TrainingLayout) -> bytes:
     with layout.metrics.open("rb") as file:
         file.seek(run.metrics_offset)
         chunk = file.read(CHUNK_BYTES)
-    return chunk[: chunk.rfind(b"\n") + 1]
-
-
-def _events(chunk: bytes) -> Iterator[dict[str, Any]]:
-    for line in chunk.splitlines():
-        try:
-            event = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            logger.warning("A line of metrics is no JSON: %r", line[:200])
-            continue
-        if isinstance(event, dict):
-            yield event
+    end = chunk.rfind(b"\n") + 1
+    return chunk[:end] if end or len(chunk) < CHUNK_BYTES else chunk
 
 
 def _store(run: TrainingRun, events: list[dict[str, Any]]) -> None:
@@ -101,6 +93,6 @@ def _note(run: TrainingRun, event: dict[str, Any]) -> None:
         case "train" | "validation":
             run.step = event["step"]
         case "end" if event["why"] == "done":
-            run.result["mean_train_loss"] = event["train_loss"]
+            run.result["mean_train_loss"] = event.get("train_loss")
         case "error":
-            run.result["error"] = storable(event["message"], limit=4_000)
+            run.result["error"] = event["message"][:4_000]
