@@ -170,7 +170,7 @@ def test_a_template_key_must_be_its_name():
             "line 3, templates.x: user must hold {text} once, alone on its line",
         ),
         ("rules: {action_verbs: [Mix up]}", "must be one lower-case word in its base form"),
-        ("export: {policy: gold}", "export.policy: Input should be 'reviewed' or 'gate'"),
+        ("export: {policy: silver}", "export.policy: Input should be 'reviewed', 'gate' or 'gold'"),
     ],
 )
 def test_a_faulty_recipe_is_refused_with_line_field_and_remedy(text, complaint):
