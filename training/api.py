@@ -34,6 +34,7 @@ from distill.models import Export, Recipe
 from training import tasks
 from training.logic.spec import TrainSpec, dump_spec, load_spec
 from training.models import Contender, Evaluation, Metric, TrainingRun
+from training.queries.configs import spec_yaml
 from training.queries.runs import all_training_runs, find_training_runs
 from training.queries.starts import find_same
 from training.services.resume import resume_training
@@ -228,7 +229,7 @@ class TrainingSpecView(ApiView):
     def get(self, request: Request, pk: int) -> HttpResponse:
         found = get_object_or_404(TrainingRun, pk=pk)
         return HttpResponse(
-            dump_spec(TrainSpec.model_validate(found.spec)),
+            spec_yaml(found),
             content_type="application/yaml; charset=utf-8",
         )
 

@@ -123,9 +123,10 @@ def kill(layout: ProcessLayout) -> None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    """A note of the shim; one that a power cut left empty is none."""
     try:
         words: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
     return words
 

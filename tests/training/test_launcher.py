@@ -183,6 +183,14 @@ def test_a_pid_that_belongs_to_another_process_now_is_not_alive(layout) -> None:
     launcher.kill(layout)  # which would be this test
 
 
+def test_notes_that_a_power_cut_left_empty_are_none(layout) -> None:
+    layout.folder.mkdir()
+    layout.process.write_bytes(b"")
+    layout.exit.write_bytes(b" " * 512)
+    assert launcher.look(layout) == launcher.Status(is_alive=False, exit=None, was_started=False)
+    launcher.kill(layout)
+
+
 def test_a_stat_is_read_also_where_the_name_holds_brackets() -> None:
     text = "12 (a) (b c)) Z 1 " + " ".join(["0"] * 17) + " 4711 99"
     assert parse_stat(text) == ProcessStat(state="Z", started=4711)

@@ -7,11 +7,15 @@ import os
 import signal
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from distill.models import CompletionState, Dataset, Export
 from distill.services.export import export_dataset
@@ -135,6 +139,18 @@ def _interrupt_at_work() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             return
         time.sleep(0.05)
+
+
+def test_one_of_another_host_is_waited_for_at_ease(fake, rows, config, monkeypatch) -> None:
+    train("--dataset", rows, "--config", config, "--background")
+    monkeypatch.setattr(follow, "LOST_AFTER", timedelta(seconds=1.5))
+    TrainingRun.objects.update(state=State.RUNNING, host="elsewhere", heartbeat_at=timezone.now())
+    with (
+        CaptureQueriesContext(connection) as queries,
+        pytest.raises(CommandError, match=r"lost: Its host elsewhere has not been heard of"),
+    ):
+        train("--dataset", rows, "--config", config)
+    assert len(queries) < 40
 
 
 def test_a_failure_is_one_message_and_not_success(fake, rows, config) -> None:

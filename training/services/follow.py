@@ -152,8 +152,9 @@ def _tell_elsewhere(training_run_id: int) -> str:
     if run.heartbeat_at is not None and timezone.now() - run.heartbeat_at < LOST_AFTER:
         return ELSEWHERE
     message = (
-        f"Its host {run.host} has not been heard of for {LOST_AFTER.seconds // 60} minutes. If it "
-        "comes back, its worker finds the process again; else resume it here."
+        f"Its host {run.host} has not been heard of for {LOST_AFTER.seconds // 60} minutes. "
+        "Resumed there once it is back, it finds its process again; resumed here, it goes on from "
+        "a checkpoint where both share the data folder, else it begins anew."
     )
     same = TrainingRun.objects.filter(
         pk=run.pk, state=run.state, host=run.host, heartbeat_at=run.heartbeat_at

@@ -22,7 +22,7 @@ from training.logic.spec import TrainSpec, load_spec
 from training.models import TrainingRun
 from training.queries.configs import BASELINE, read_config, shipped_configs
 from training.services.find_same import find_same
-from training.services.follow import HELD, WAITING, Progress, follow_training
+from training.services.follow import ELSEWHERE, HELD, WAITING, Progress, follow_training
 from training.services.resume import resume_training
 from training.services.start import start_training
 from training.services.start_process import command_owner
@@ -118,8 +118,8 @@ out. With --background a worker of `make up` takes it and the site shows it.
                 state = follow_training(
                     run.pk, seconds=float("inf"), owner=command_owner(), on_progress=show
                 )
-                if state in (HELD, WAITING):
-                    # A worker has it, or others use this host: what becomes of it is shown.
+                if state in (HELD, WAITING, ELSEWHERE):
+                    # A worker has it, here or elsewhere, or others use this host: what becomes of it is shown.
                     run.refresh_from_db()
                     show(Progress(run.state, run.step, run.max_steps, None, run.message))
                     time.sleep(WAIT_SECONDS)
