@@ -43,5 +43,10 @@ def _add_undo(decision: Decision, client_id: uuid.UUID) -> Decision:
         },
     )
     if not is_new:
-        raise ConflictError("This undo's id belongs to another decision; reload the page.")
+        raise id_taken()
     return undo
+
+
+def id_taken() -> ConflictError:
+    """The error for an undo under the client id of another decision."""
+    return ConflictError("This undo's id belongs to another decision: use a new one.")

@@ -106,14 +106,26 @@ def _lacking_reviews(required_reviews: int) -> QuerySet[CompletionState]:
     So what one person accepted elsewhere can be reviewed again where a second opinion is wanted,
     and the first one counts.
     """
-    verdicts = standing_verdicts().filter(completion=OuterRef("pk")).order_by()
+    verdicts = _counted_verdicts(required_reviews).filter(completion=OuterRef("pk")).order_by()
     if required_reviews == 1:
         return CompletionState.objects.filter(~Exists(verdicts))
-    made_here = verdicts.filter(is_legacy=False).values("completion").annotate(num=Count("pk"))
-    num_reviews = Coalesce(Subquery(made_here.values("num")), 0)
+    by_completion = verdicts.values("completion").annotate(num=Count("pk"))
+    num_reviews = Coalesce(Subquery(by_completion.values("num")), 0)
     return CompletionState.objects.alias(num_reviews=num_reviews).filter(
         num_reviews__lt=required_reviews
     )
+
+
+def lacks_no_review(completion_id: int, *, required_reviews: int) -> bool:
+    """Whether the completion has so many reviews."""
+    verdicts = _counted_verdicts(required_reviews).filter(completion=completion_id)
+    return verdicts.count() >= required_reviews
+
+
+def _counted_verdicts(required_reviews: int) -> QuerySet[Decision]:
+    """A legacy one saves the only review that is wanted; where people shall agree, it is none."""
+    verdicts = standing_verdicts()
+    return verdicts if required_reviews == 1 else verdicts.filter(is_legacy=False)
 
 
 def standing_verdicts() -> QuerySet[Decision]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 
 from distill.logic.errors import ConflictError
 from review.models import Slot
@@ -16,17 +15,18 @@ def find_place(*, completion_id: int, reviewer: User) -> Slot | None:
 
     Raises ConflictError where others have every place, or the queue's guidelines are not read.
     """
-    slots = list(Slot.objects.filter(completion=completion_id).select_related("queue"))
-    if not slots:
-        return None
-    own = [slot for slot in slots if slot.reviewer_id == reviewer.pk]
-    # The one that is held before one that is decided, which is refused with its own words.
-    own.sort(key=lambda slot: slot.state != Slot.State.CLAIMED)
-    return own[0] if own else _free(slots, reviewer)
+    slots = Slot.objects.filter(completion=completion_id)
+    # One person has one slot of a completion at most.
+    own = slots.filter(reviewer=reviewer).first()
+    if own is not None or not slots.exists():
+        return own
+    return _free(slots, reviewer)
 
 
-def _free(slots: Sequence[Slot], reviewer: User) -> Slot:
-    free = [slot for slot in slots if slot.state == Slot.State.OPEN and not slot.queue.is_closed]
+def _free(slots: QuerySet[Slot], reviewer: User) -> Slot:
+    # A slot of what a later attempt has replaced is open until the next filling.
+    still_wanted = slots.filter(state=Slot.State.OPEN, completion__state_row__is_open=True)
+    free = still_wanted.filter(queue__is_closed=False).select_related("queue").order_by("id")
     if not free:
         raise ConflictError(
             "Nothing was saved: others have every place of this completion, a later attempt has "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from review.models import Slot
-from review.queries.matching import standing_verdicts
+from review.queries.matching import lacks_no_review
 
 
 def close_satisfied(slots: Sequence[Slot], *, except_for: Slot | None) -> int:
@@ -17,8 +17,12 @@ def close_satisfied(slots: Sequence[Slot], *, except_for: Slot | None) -> int:
     still_open = [s for s in slots if s.state == Slot.State.OPEN and s is not except_for]
     if not still_open:
         return 0
-    num_reviews = standing_verdicts().filter(completion=still_open[0].completion_id).count()
-    enough = [slot.pk for slot in still_open if slot.queue.required_reviews <= num_reviews]
+    completion_id = still_open[0].completion_id
+    enough = [
+        slot.pk
+        for slot in still_open
+        if lacks_no_review(completion_id, required_reviews=slot.queue.required_reviews)
+    ]
     return Slot.objects.filter(pk__in=enough, state=Slot.State.OPEN).update(
         state=Slot.State.SUPERSEDED
     )

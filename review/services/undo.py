@@ -11,7 +11,7 @@ from django.db import transaction
 
 from distill.logic.errors import InputError
 from distill.models import CompletionState, Decision
-from distill.services.undo import undo_decision
+from distill.services.undo import id_taken, undo_decision
 from review.logic.leases import LEASE
 from review.models import Slot
 from review.queries.history import my_decisions, standing_decisions
@@ -36,13 +36,16 @@ def undo_last(
 ) -> Undone:
     """Undo the reviewer's last decision in the queue that stands, or the one named.
 
-    The slot goes to the same reviewer with a new lease, also in a queue closed meanwhile. It cannot where somebody else has been
-    given it since a skip, or where a later attempt has replaced the completion; the undo stands all
-    the same. The same `client_id` again changes nothing.
+    The slot goes to the same reviewer with a new lease, also in a queue closed meanwhile. It cannot
+    where somebody else has been given it since a skip, or where a later attempt has replaced the
+    completion; the undo stands all the same. The same `client_id` again changes nothing. Raises
+    InputError where there is nothing to undo, ConflictError where that id is another decision's.
     """
     with transaction.atomic():
         wait_turn(reviewer_id=reviewer.pk, queue_id=queue_id)
         stored = Decision.objects.filter(client_id=client_id, reviewer=reviewer).first()
+        if stored and decision_id not in (None, stored.undoes_id):
+            raise id_taken()
         decision = stored.undoes if stored else _choose(queue_id, reviewer, decision_id)
         if decision is None:
             raise InputError("There is nothing of yours to undo in this queue.")

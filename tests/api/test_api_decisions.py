@@ -7,7 +7,7 @@ import uuid
 import pytest
 from django.utils import timezone
 
-from distill.models import Decision, Label
+from distill.models import CompletionState, Decision, Label
 from review.models import Queue, Slot
 from review.services.claim import claim_next
 from review.services.read import read_guidelines
@@ -80,6 +80,15 @@ def test_guidelines_come_first_and_a_closed_queue_gives_nothing():
     assert say(ada, completion).status_code == 409
 
 
+def test_what_a_later_attempt_has_replaced_is_not_decided_before_its_slot_is_closed():
+    queue = make_queue(1)
+    ada, completion = make_reader(queue, "reviewer"), Slot.objects.get().completion
+    CompletionState.objects.update(is_open=False)
+    refused = say(ada, completion)
+    assert (refused.status_code, "later attempt" in refused.json()["detail"]) == (409, True)
+    assert not Decision.objects.exists()
+
+
 def test_outside_queues_leads_decide_alone():
     completion = make_completion()
     assert "completion" in say(make_user("reviewer"), completion).json()
@@ -108,6 +117,16 @@ def test_undo_gives_the_card_back_and_twice_is_harmless():
     assert undo_of_undo.status_code == 400
     lead = client_of(make_user("lead")).post(url)
     assert (lead.status_code, "somebody else" in lead.json()["detail"]) == (400, True)
+
+
+def test_an_undo_under_the_id_of_another_one_is_refused():
+    queue = make_queue(2)
+    ada = make_reader(queue, "reviewer")
+    first, second = (say(ada, slot.completion).json()["id"] for slot in Slot.objects.all())
+    body, client = {"client_id": str(uuid.uuid4())}, client_of(ada)
+    assert client.post(f"{URL}{first}/undo/", body, format="json").status_code == 200
+    assert client.post(f"{URL}{second}/undo/", body, format="json").status_code == 409
+    assert Decision.objects.filter(kind="undo").get().undoes_id == first
 
 
 def test_a_reviewer_sees_their_own_and_a_lead_all():

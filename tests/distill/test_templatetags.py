@@ -25,6 +25,7 @@ def _view(request: Any) -> HttpResponse:
 
 urlpatterns = [
     path("", _view, name="home"),
+    path("api/tokens/", _view, name="api_tokens"),
     path("", include(([path("runs/", _view, name="runs")], "distill"))),
     path("", include(([path("review/", _view, name="queues")], "review"))),
     path("", include(([path("admin/", _view, name="index")], "admin"))),

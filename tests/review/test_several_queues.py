@@ -16,6 +16,7 @@ from distill.logic.errors import DistillError
 from distill.logic.labels import Opinion, resolve_outcome
 from distill.logic.reasons import Reason
 from distill.models import Completion, Decision, Label
+from distill.services.decide import record_decision
 from review.logic.queue_filter import QueueFilter
 from review.models import Slot
 from review.queries.disagreements import count_disagreed, disagreed_ids, first_disagreements
@@ -258,6 +259,20 @@ def test_the_queue_that_has_its_review_closes_its_slot_at_once(people):
     undo(first, people[0])
     fill_queue(queue_id=second.pk)
     assert set(second.slots.values_list("state", flat=True)) == {"open"}
+
+
+def test_a_legacy_decision_is_none_of_the_several_that_are_wanted(people):
+    once, twice = make_pair(1, (1, 2))
+    record_decision(
+        completion_id=Completion.objects.get().pk,
+        reviewer=people[0],
+        kind="accept",
+        client_id=uuid.uuid4(),
+        is_legacy=True,
+    )
+    review(twice, people[1])
+    assert twice.slots.filter(state="open").count() == 1
+    assert once.slots.get().state == "superseded"
 
 
 def test_what_was_decided_or_skipped_in_one_queue_is_not_given_by_the_other(people):
