@@ -44,8 +44,9 @@ def export_dataset(*, dataset: Dataset, policy: str, user: User | None = None) -
     """Write what the policy takes, and return its export.
 
     Where an export of this dataset and policy holds the very same rows, that one is returned, its
-    files put back where they are gone or changed, and nothing new is kept. Raises InputError where nothing is eligible (saying why), the disk is
-    full, or the dataset's name cannot be a folder.
+    files put back where they are gone or changed, and nothing new is kept. Raises InputError where
+    nothing is eligible (saying why), the disk is full, the dataset's name cannot be a folder, or the
+    dataset is deleted meanwhile.
     """
     ids = eligible_ids(dataset=dataset, policy=policy)
     if not ids:
@@ -55,7 +56,8 @@ def export_dataset(*, dataset: Dataset, policy: str, user: User | None = None) -
         manifest = _write(draft, dataset, policy, ids)
         with transaction.atomic():
             # One version after the other.
-            Dataset.objects.select_for_update().get(pk=dataset.pk)
+            if not Dataset.objects.select_for_update().filter(pk=dataset.pk).first():
+                raise InputError(f"The dataset “{dataset}” has been deleted meanwhile.")
             known = dataset.exports.filter(
                 policy=policy, content_sha256=manifest["content_sha256"]
             ).first()

@@ -70,8 +70,8 @@ def create_run(
     """Make a queued run; nothing is asked yet. `budget_nano` is in 1e-9 USD.
 
     A regeneration takes up what was rejected by whom `rejected_by` says, for one of the `reasons`
-    (any, where none is given). Raises InputError where a model that costs money would be asked without any limit, or where a
-    budget is given and a price is not known.
+    (any, where none is given). Raises InputError where a model that costs money would be asked
+    without any limit, or where a budget is given and a price is not known.
     """
     _refuse_unlimited(recipe, kind, sample_limit, budget_nano)
     return Run.objects.create(

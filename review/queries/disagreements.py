@@ -18,15 +18,16 @@ SHOWN = 50
 # What has its reviews and no label. One decision more or less of each kind makes no difference: as
 # long as a slot is open or held, another person is still to be heard.
 _DISAGREED = """
-SELECT DISTINCT done.completion_id
-FROM (
+SELECT DISTINCT queue.id AS queue_id, done.completion_id
+FROM unnest(%(queues)s::bigint[]) AS queue (id)
+CROSS JOIN LATERAL (
   SELECT completion_id FROM review_slot
-  WHERE queue_id = %(queue)s AND state = 'done' LIMIT %(cap)s
+  WHERE queue_id = queue.id AND state = 'done' LIMIT %(cap)s
 ) AS done
 WHERE NOT EXISTS (SELECT FROM distill_label WHERE completion_id = done.completion_id)
   AND NOT EXISTS (
     SELECT FROM review_slot AS slot
-    WHERE slot.completion_id = done.completion_id AND slot.queue_id = %(queue)s
+    WHERE slot.completion_id = done.completion_id AND slot.queue_id = queue.id
       AND slot.state IN ('open', 'claimed')
   )
   AND 2 = (
@@ -39,6 +40,7 @@ WHERE NOT EXISTS (SELECT FROM distill_label WHERE completion_id = done.completio
   )
 ORDER BY done.completion_id
 """
+_COUNT = "SELECT queue_id, count(*) FROM ({disagreed}) AS disagreed GROUP BY queue_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +54,17 @@ class Disagreement:
 def disagreed_ids(*, queue_id: int) -> list[int]:
     """The completions of the queue that people disagree on; of its first `CAP` decided slots."""
     with connection.cursor() as cursor:
-        cursor.execute(_DISAGREED, {"queue": queue_id, "cap": CAP})
-        return [completion_id for (completion_id,) in cursor.fetchall()]
+        cursor.execute(_DISAGREED, {"queues": [queue_id], "cap": CAP})
+        return [completion_id for _, completion_id in cursor.fetchall()]
 
 
 def count_disagreed(queues: Collection[Queue]) -> dict[int, int]:
-    """By queue: how many; 0 without asking where no queue of the dataset wants several reviews."""
+    """By queue: how many, where any; only of datasets with a queue that wants several reviews."""
     with_several = {queue.dataset_id for queue in queues if queue.required_reviews > 1}
-    return {
-        queue.pk: len(disagreed_ids(queue_id=queue.pk)) if queue.dataset_id in with_several else 0
-        for queue in queues
-    }
+    asked = [queue.pk for queue in queues if queue.dataset_id in with_several]
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT.format(disagreed=_DISAGREED), {"queues": asked, "cap": CAP})
+        return dict(cursor.fetchall())
 
 
 def first_disagreements(completion_ids: Sequence[int]) -> list[Disagreement]:

@@ -18,7 +18,9 @@ import yaml
 from distill.logic.errors import InputError
 from distill.logic.reasons import Reason
 from distill.models import Dataset, Decision, Export, ExportedCompletion, Label, Recipe, Sample
+from distill.services.delete_dataset import delete_dataset
 from distill.services.export import export_dataset
+from distill.services.manifest import make_manifest
 from distill.tasks import run_export
 from tests.builders import (
     PAIR,
@@ -285,6 +287,18 @@ def test_what_killed_exports_left_behind_is_in_nobodys_way(accepted, data_dir):
     export = export_dataset(dataset=accepted, policy=REVIEWED)
     assert export.version == 2
     assert not (home / ".draft-old").exists()
+
+
+def test_a_dataset_that_is_deleted_meanwhile_leaves_nothing_behind(accepted, data_dir, monkeypatch):
+    def make_and_delete(*args: Any) -> dict[str, Any]:
+        manifest = make_manifest(*args)
+        delete_dataset(dataset_id=accepted.pk)
+        return manifest
+
+    monkeypatch.setattr("distill.services.export.make_manifest", make_and_delete)
+    with pytest.raises(InputError, match="has been deleted meanwhile"):
+        export_dataset(dataset=accepted, policy="reviewed")
+    assert not [path for path in data_dir.rglob("*") if path.is_file()]
 
 
 def test_files_that_somebody_removed_are_put_back(accepted, data_dir):
