@@ -185,10 +185,12 @@ def start_or_continue(
     options: dict[str, Any],
     rejected_by: str = Run.RejectedBy.ANYBODY,
     reasons: Collection[Reason] = (),
+    fresh: bool = False,
 ) -> Run:
     """Return a queued run: one that an earlier call left, or a new one.
 
-    In file form a finished run is continued too: the file's content has not changed.
+    In file form a finished run is continued too, unless it shall be a `fresh` one: the file's
+    content has not changed.
     """
     budget = options.get("budget")
     return continue_run(
@@ -197,7 +199,7 @@ def start_or_continue(
         kind=kind,
         sample_limit=options.get("max_samples"),
         budget_nano=None if budget is None else round(budget * NANO),
-        fresh=bool(options["dataset"]),
+        fresh=fresh or bool(options["dataset"]),
         rejected_by=rejected_by,
         reasons=reasons,
     )

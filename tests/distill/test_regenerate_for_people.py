@@ -437,6 +437,23 @@ def test_old_labels_are_regenerated_with_the_table_that_they_number(
     assert "- other: Other\n" in asked(attempts(second)[-1])
 
 
+def test_further_old_labels_of_the_same_table_are_regenerated_too(url: str, tmp_path: Path) -> None:
+    outputs, dst = tmp_path / "outputs.jsonl", tmp_path / "again.parquet"
+    rows = [
+        {"context": f"{about} slows when soils dry. " * 9, "teacher_output": f"{about} matters."}
+        for about in ("Nitrification", "Denitrification")
+    ]
+    outputs.write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    for index, row in enumerate(rows):
+        labels = tmp_path / f"labels_{index}.jsonl"
+        said = {"index": index, "action": "reject", "timestamp": "2025-11-20T10:00:00"}
+        labels.write_bytes(orjson.dumps(row | said))
+        for _ in range(2):
+            command("regenerate_bad", "--rejected", labels, "--src", outputs, "--dst", dst)
+            assert list(pl.read_parquet(dst)["attempt"]) == [2]
+        assert Completion.objects.filter(attempt=2).count() == index + 1
+
+
 def test_the_request_is_what_the_page_shows(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """No rebuilt text is taken on trust: the requests that leave are looked at."""
     dataset = passages(3)

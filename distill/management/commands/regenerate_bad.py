@@ -15,6 +15,7 @@ from distill.management.labels import take_in_labels
 from distill.management.paths import data_path, shown
 from distill.models import Dataset, Recipe, Run
 from distill.queries.progress import count_states
+from distill.queries.rejected import rejected_states
 from distill.services.ingest import dataset_for_file
 from distill.services.labels.read import label_form
 from distill.services.tables import write_outputs
@@ -90,14 +91,7 @@ need the table whose rows they number):
                 dataset=dataset, recipe=recipe, kind=Run.Kind.GATE, options=options
             )
             stage.work_off(gate, label=gate.get_kind_display(), faults=options["misbehave"])
-        run = stage.start_or_continue(
-            dataset=dataset,
-            recipe=recipe,
-            kind=Run.Kind.REGENERATE,
-            options=options,
-            rejected_by=options["rejected_by"] or Run.RejectedBy.ANYBODY,
-            reasons=[Reason(code) for code in options["reason"]],
-        )
+        run = self._start(dataset, recipe, options)
         run = stage.work_off(run, label="Regenerating", faults=options["misbehave"])
         counts = count_states(run)
         if not counts:
@@ -107,6 +101,26 @@ need the table whose rows they number):
             self.stdout.write(f"{num_rows} new attempts in {dst}")
         self.stdout.write(f"{run}: {stage.in_words(counts)}.")
         stage.say_reasons(run, self.stdout.write)
+
+    def _start(self, dataset: Dataset, recipe: Recipe, options: dict[str, Any]) -> Run:
+        rejected_by = options["rejected_by"] or Run.RejectedBy.ANYBODY
+        reasons = [Reason(code) for code in options["reason"]]
+        rejected = rejected_states(
+            dataset_id=dataset.pk,
+            config=recipe.content.regeneration,
+            rejected_by=rejected_by,
+            reasons=reasons,
+        )
+        return stage.start_or_continue(
+            dataset=dataset,
+            recipe=recipe,
+            kind=Run.Kind.REGENERATE,
+            options=options,
+            rejected_by=rejected_by,
+            reasons=reasons,
+            # The dataset is the table's: another file of labels may have rejected more of it.
+            fresh=bool(options["src"]) and rejected.exists(),
+        )
 
     def _is_label_file(self, options: dict[str, Any]) -> bool:
         path: Path = options["rejected"] or options["default_src"]
