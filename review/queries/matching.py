@@ -130,4 +130,7 @@ def _counted_verdicts(required_reviews: int) -> QuerySet[Decision]:
 
 def standing_verdicts() -> QuerySet[Decision]:
     """What people accepted or rejected and did not take back."""
-    return Decision.objects.filter(kind__in=VERDICTS, undone_by=None)
+    # Not `undone_by=None`: of that join the database expects a single row, and then compares every
+    # completion with every decision.
+    undone = Decision.objects.filter(undoes=OuterRef("pk"))
+    return Decision.objects.filter(~Exists(undone), kind__in=VERDICTS)

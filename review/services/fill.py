@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from distill.models import CompletionState
 from review.models import Queue, Slot
@@ -58,16 +58,14 @@ def fill_queue(*, queue_id: int) -> int:
         return _open_again(queue, parts) + sum(_open_missing(queue, part) for part in parts)
 
 
-def _belongs(parts: list[QuerySet[CompletionState]]) -> Q:
-    found = Q()
-    for part in parts:
-        found |= Q(Exists(part.filter(completion=OuterRef("completion"))))
-    return found
+def _belongs(part: QuerySet[CompletionState]) -> Exists:
+    return Exists(part.filter(completion=OuterRef("completion")))
 
 
 def _close_others(queue: Queue, parts: list[QuerySet[CompletionState]]) -> int:
-    slots = Slot.objects.filter(queue=queue, state=Slot.State.OPEN)
-    stale = slots.filter(~_belongs(parts) | Q(number__gt=queue.required_reviews))
+    # Each part by itself and nothing beside them: so the database joins, and asks not slot by slot.
+    belongs_nowhere = [~_belongs(part) for part in parts]
+    stale = Slot.objects.filter(*belongs_nowhere, queue=queue, state=Slot.State.OPEN)
     return _unlocked(stale).update(state=Slot.State.SUPERSEDED)
 
 
@@ -75,8 +73,11 @@ def _open_again(queue: Queue, parts: list[QuerySet[CompletionState]]) -> int:
     slots = Slot.objects.filter(
         queue=queue, state=Slot.State.SUPERSEDED, number__lte=queue.required_reviews
     )
-    return _unlocked(slots.filter(_belongs(parts))).update(
-        state=Slot.State.OPEN, reviewer=None, lease_token=None, lease_until=None, decision=None
+    return sum(
+        _unlocked(slots.filter(_belongs(part))).update(
+            state=Slot.State.OPEN, reviewer=None, lease_token=None, lease_until=None, decision=None
+        )
+        for part in parts
     )
 
 
