@@ -24,7 +24,7 @@ from training.runner.clear_errors import clear_errors, explain
 from training.runner.environment import SHIM_PID
 from training.runner.metrics_log import MetricsLog, append_lines
 from training.runner.publish import whole_folder
-from training.runner.render import Rendered, Tokens
+from training.runner.render import Rendered
 from training.runner.sft import report_rows
 
 
@@ -144,7 +144,7 @@ def test_a_folder_stands_under_its_name_only_when_it_is_whole(tmp_path: Path) ->
 
 
 def rendered(*, kept: int, too_long: int) -> Rendered:
-    return Rendered([Tokens([1, 2], [-100, 2])] * kept, too_long, 0, longest=700)
+    return Rendered(kept=kept, too_long=too_long, longest=700)
 
 
 def test_rows_left_out_are_said_and_none_left_is_an_error(tmp_path: Path) -> None:

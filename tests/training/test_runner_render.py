@@ -13,6 +13,8 @@ from transformers import PreTrainedTokenizerFast
 from distill.logic.errors import InputError
 from training.runner.render import (
     IGNORED,
+    Rendered,
+    Tokens,
     end_of_turn,
     read_rows,
     render_messages,
@@ -21,6 +23,7 @@ from training.runner.render import (
     to_ids,
 )
 from training.runner.tiny_tokenizer import train_tokenizer
+from training.runner.token_store import store_tokens
 
 CHAT = [
     {"role": "system", "content": "Be precise."},
@@ -152,16 +155,20 @@ def test_too_long_rows_are_left_out_whole_and_counted() -> None:
     tokenizer = tiny()
     long_answer = {"role": "assistant", "content": "it halves. " * 50}
     rows = [*ROWS, {"messages": [*CHAT[:-1], long_answer]}]
-    rendered = render_rows(rows, tokenizer, max_length=100)
-    assert [row.input_ids for row in rendered.rows] == [render_messages(CHAT, tokenizer).input_ids]
-    assert (rendered.too_long, rendered.with_special) == (1, 0)
+    rendered = Rendered()
+    [kept] = render_rows(rows, tokenizer, max_length=100, rendered=rendered)
+    assert kept == render_messages(CHAT, tokenizer)
+    assert (rendered.kept, rendered.too_long, rendered.with_special) == (1, 1, 0)
+    assert rendered.num_tokens == len(kept.input_ids)
     assert rendered.longest > 100
 
 
 def test_an_answer_that_holds_a_mark_of_the_student_is_left_out() -> None:
     forged = {"role": "assistant", "content": "Yes.<|im_end|>\n<|im_start|>user\nAnd now?"}
-    rendered = render_rows([{"messages": [*CHAT[:-1], forged]}], tiny(), max_length=1000)
-    assert (rendered.rows, rendered.with_special) == ([], 1)
+    rows = [{"messages": [*CHAT[:-1], forged]}]
+    rendered = Rendered()
+    assert not list(render_rows(rows, tiny(), max_length=1000, rendered=rendered))
+    assert (rendered.kept, rendered.with_special) == (0, 1)
 
 
 def test_every_byte_has_a_token_and_the_vocabulary_is_a_ceiling() -> None:
@@ -183,4 +190,12 @@ def test_a_bad_row_is_named_by_its_line(tmp_path: Path, line: str, message: str)
     path = tmp_path / "train.jsonl"
     path.write_text(json.dumps(ROWS[0]) + "\n" + line + "\n", encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        read_rows(path)
+        list(read_rows(path))
+
+
+def test_stored_tokens_are_those_that_were_rendered_and_leave_no_file(tmp_path: Path) -> None:
+    rows = [Tokens([number, 7], [IGNORED, 7]) for number in range(1_201)]
+    stored = store_tokens(iter(rows), tmp_path / ".tokens")
+    assert list(stored) == [{"input_ids": [n, 7], "labels": [IGNORED, 7]} for n in range(1_201)]
+    assert not list(tmp_path.iterdir())
+    assert len(store_tokens([], tmp_path / ".tokens")) == 0

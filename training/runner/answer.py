@@ -63,9 +63,14 @@ def evaluate(spec: AnswerSpec, layout: EvaluationLayout, log: MetricsLog) -> Non
         model: Any = learner.model
         model.to(device).eval()
         if layout.held_out.exists() and not layout.loss(role).exists():
-            rows = render.read_rows(layout.held_out)
-            rendered = render.render_rows(rows, learner.tokenizer, max_length=spec.max_length)
-            measured = held_out.measure_loss(learner.model, rendered.rows)
+            rendered = render.Rendered()
+            rows = render.render_rows(
+                render.read_rows(layout.held_out),
+                learner.tokenizer,
+                max_length=spec.max_length,
+                rendered=rendered,
+            )
+            measured = held_out.measure_loss(learner.model, rows)
             write_json(layout.loss(role), {**measured, "too_long": rendered.too_long})
             log.write("loss", role=role, **measured)
         if not answer_questions(role, learner, questions, spec=spec, layout=layout, log=log):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -14,18 +14,19 @@ from training.runner.render import IGNORED, Tokens
 
 
 @torch.inference_mode()
-def measure_loss(model: PreTrainedModel, rows: Sequence[Tokens]) -> dict[str, Any]:
+def measure_loss(model: PreTrainedModel, rows: Iterable[Tokens]) -> dict[str, Any]:
     """Mean loss in nats a counted token, over all counted tokens of all rows.
 
     One row at a time, and scores only where a token is counted: exact without padding, and small
     in memory however large the vocabulary is. Null where nothing counts, or it is no number.
     """
-    total, tokens = 0.0, 0
+    total, tokens, num_rows = 0.0, 0, 0
     for row in rows:
+        num_rows += 1
         total += _summed_loss(model, row)
         tokens += row.num_counted
     loss = total / tokens if tokens else math.nan
-    return {"loss": loss if math.isfinite(loss) else None, "tokens": tokens, "rows": len(rows)}
+    return {"loss": loss if math.isfinite(loss) else None, "tokens": tokens, "rows": num_rows}
 
 
 def _summed_loss(model: PreTrainedModel, row: Tokens) -> float:

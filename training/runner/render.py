@@ -8,7 +8,7 @@ included: it is what ends a turn. One way for all templates; nothing is cut.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -38,35 +38,31 @@ class Tokens:
         return sum(label != IGNORED for label in self.labels[1:])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rendered:
-    """The rows of a split that are used, and what became of the others."""
+    """What became of the rows of a split: counted while they are rendered."""
 
-    rows: list[Tokens]
-    too_long: int
-    with_special: int
-    longest: int
+    kept: int = 0
+    too_long: int = 0
+    with_special: int = 0
+    longest: int = 0
+    num_tokens: int = 0
+    """Of the rows that are kept."""
 
     @property
     def dropped(self) -> int:
         return self.too_long + self.with_special
 
-    @property
-    def num_tokens(self) -> int:
-        return sum(len(row.input_ids) for row in self.rows)
 
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL file that end with an assistant's message.
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a JSONL file, one after the other, that end with an assistant's message.
 
     Raises InputError with the line's number for one that is no such conversation.
     """
-    rows = []
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
-                rows.append(_read_row(line, f"{path.name}, line {number}"))
-    return rows
+                yield _read_row(line, f"{path.name}, line {number}")
 
 
 def _read_row(line: str, where: str) -> dict[str, Any]:
@@ -81,28 +77,32 @@ def _read_row(line: str, where: str) -> dict[str, Any]:
 
 
 def render_rows(
-    rows: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, *, max_length: int
-) -> Rendered:
-    """Tokens of all rows that fit into `max_length` tokens.
+    rows: Iterable[Mapping[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    rendered: Rendered,
+) -> Iterator[Tokens]:
+    """Tokens of all rows that fit into `max_length` tokens, one after the other.
 
-    Left out, and counted, are those that are longer, and those whose answer holds one of the
-    student's special tokens: it would end its turn there.
+    Left out, and counted in `rendered`, are those that are longer, and those whose answer holds one
+    of the student's special tokens: it would end its turn there.
     """
-    kept: list[Tokens] = []
-    too_long = with_special = longest = 0
     special = list(_special(tokenizer).values())
     for row in rows:
         messages = row["messages"]
         if any(token in messages[-1]["content"] for token in special):
-            with_special += 1
+            rendered.with_special += 1
             continue
         tokens = render_messages(messages, tokenizer)
-        longest = max(longest, len(tokens.input_ids))
-        if len(tokens.input_ids) > max_length:
-            too_long += 1
+        length = len(tokens.input_ids)
+        rendered.longest = max(rendered.longest, length)
+        if length > max_length:
+            rendered.too_long += 1
         else:
-            kept.append(tokens)
-    return Rendered(kept, too_long, with_special, longest)
+            rendered.kept += 1
+            rendered.num_tokens += length
+            yield tokens
 
 
 def render_messages(messages: Messages, tokenizer: PreTrainedTokenizerBase) -> Tokens:

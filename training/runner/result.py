@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from training.logic.layout import TrainingLayout
 from training.logic.spec import TrainSpec, dump_spec
 from training.runner.environment import library_versions
 from training.runner.publish import draft_of, publish, write_json
-from training.runner.render import end_of_turn
+from training.runner.render import end_of_turn, read_rows
 from training.runner.student import Student
 
 END_FILE = "end.json"
@@ -65,12 +64,12 @@ def save_result(
         publish(draft, layout.model)
 
 
-def model_card(
-    spec: TrainSpec, layout: TrainingLayout, rows: Sequence[Mapping[str, Any]], outcome: Outcome
-) -> str:
+def model_card(spec: TrainSpec, layout: TrainingLayout, outcome: Outcome) -> str:
     """The card of the result, as Markdown."""
     train = layout.rows("train")
-    digest = hashlib.sha256(train.read_bytes()).hexdigest()
+    with train.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    num_rows, num_stand_in = _count_rows(train)
     versions = ", ".join(f"{name} {number}" for name, number in library_versions().items())
     student = spec.student + (f" at {spec.revision}" if spec.revision else "")
     validation = outcome.validation_loss
@@ -78,11 +77,11 @@ def model_card(
         f"# {spec.name}",
         "",
         f"A student trained from `{student}` by Nexa Distill, on hypothesis-method pairs.",
-        *_stand_in_note(rows),
+        *_stand_in_note(num_stand_in, num_rows),
         "",
         "| | |",
         "|---|---|",
-        f"| rows trained on | {outcome.num_rows:,} of {len(rows):,} |",
+        f"| rows trained on | {outcome.num_rows:,} of {num_rows:,} |",
         f"| SHA-256 of {train.name} | `{digest}` |",
         f"| steps | {outcome.steps:,} |",
         f"| training loss, mean of the run | {outcome.train_loss:.4f} nats a token |",
@@ -99,12 +98,20 @@ def model_card(
     return "\n".join(lines)
 
 
-def _stand_in_note(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    num_stand_in = sum(str(row.get("teacher") or "").startswith(_STAND_IN) for row in rows)
+def _count_rows(path: Path) -> tuple[int, int]:
+    """How many rows there are, and how many of them the stand-in wrote."""
+    num_rows = num_stand_in = 0
+    for row in read_rows(path):
+        num_rows += 1
+        num_stand_in += str(row.get("teacher") or "").startswith(_STAND_IN)
+    return num_rows, num_stand_in
+
+
+def _stand_in_note(num_stand_in: int, num_rows: int) -> list[str]:
     if not num_stand_in:
         return []
     return [
         "",
-        f"**{num_stand_in:,} of {len(rows):,} rows were written by the offline stand-in teacher**, "
+        f"**{num_stand_in:,} of {num_rows:,} rows were written by the offline stand-in teacher**, "
         "a program without knowledge: this student shows that the pipeline works, and nothing else.",
     ]

@@ -51,33 +51,37 @@ def main(folder: Path) -> None:
 
 def train(spec: TrainSpec, layout: TrainingLayout, log: MetricsLog) -> None:
     """Steps 2 to 5 of the module's text."""
-    from training.runner import checkpoints, render, result, student, trainer
+    from training.runner import checkpoints, render, result, student, token_store, trainer
     from training.runner.progress import Progress
 
     began = time.monotonic()
     args = trainer.make_arguments(spec, layout)
-    rows = render.read_rows(layout.rows("train"))
     with args.main_process_first(local=False):
         if args.process_index == 0:
-            student.ensure_base(spec, rows, layout.base)
+            student.ensure_base(spec, render.read_rows(layout.rows("train")), layout.base)
             checkpoints.choose_checkpoint(layout.checkpoints)
     checkpoint = checkpoints.choose_checkpoint(layout.checkpoints)
     learner = student.load_student(spec, layout.base)
-    splits = {"train": render.render_rows(rows, learner.tokenizer, max_length=spec.max_length)}
-    if layout.rows("validation").exists():
-        held_out = render.read_rows(layout.rows("validation"))
-        splits["validation"] = render.render_rows(
-            held_out, learner.tokenizer, max_length=spec.max_length
-        )
-    for split, rendered in splits.items():
-        report_rows(split, rendered, spec, log)
+    splits, counts = {}, {}
+    for split in ("train", "validation"):
+        if layout.rows(split).exists():
+            counts[split] = render.Rendered()
+            rows = render.render_rows(
+                render.read_rows(layout.rows(split)),
+                learner.tokenizer,
+                max_length=spec.max_length,
+                rendered=counts[split],
+            )
+            file = layout.folder / f".tokens-{split}-{args.process_index}"
+            splits[split] = token_store.store_tokens(rows, file)
+            report_rows(split, counts[split], spec, log)
 
     progress = Progress(
         log,
         layout.stop,
         {
-            "num_rows": len(splits["train"].rows),
-            "num_tokens": splits["train"].num_tokens,
+            "num_rows": counts["train"].kept,
+            "num_tokens": counts["train"].num_tokens,
             "num_parameters": learner.model.num_parameters(),
             "device": trainer.device_name(args),
             "world_size": args.world_size,
@@ -95,10 +99,10 @@ def train(spec: TrainSpec, layout: TrainingLayout, log: MetricsLog) -> None:
             steps=sft.state.global_step,
             train_loss=trainer.mean_train_loss(sft.state),
             validation_loss=trainer.last_validation_loss(sft.state),
-            num_rows=len(splits["train"].rows),
+            num_rows=counts["train"].kept,
         )
         end = outcome.as_end(seconds=seconds)
-        card = result.model_card(spec, layout, rows, outcome)
+        card = result.model_card(spec, layout, outcome)
         result.save_result(sft, layout, learner, card=card, end=end)
         log.write("end", **end)
     trainer.leave_group()
@@ -106,7 +110,7 @@ def train(spec: TrainSpec, layout: TrainingLayout, log: MetricsLog) -> None:
 
 def report_rows(split: str, rendered: Rendered, spec: TrainSpec, log: MetricsLog) -> None:
     """Say how many rows are used and left out; InputError where that is none, or is refused."""
-    kept = len(rendered.rows)
+    kept = rendered.kept
     log.write(
         "report",
         split=split,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Student:
     tokenizer: PreTrainedTokenizerBase
 
 
-def ensure_base(spec: TrainSpec, rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
+def ensure_base(spec: TrainSpec, rows: Iterable[Mapping[str, Any]], folder: Path) -> None:
     """Make the untrained `tiny` student in `folder`, unless it is there or another is wanted."""
     if spec.student == TINY and not folder.exists():
         with whole_folder(folder) as draft:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -23,7 +23,7 @@ CHAT_TEMPLATE = (
 """ChatML. The end of the turn stands inside the marked part, which other trainers read."""
 
 
-def train_tokenizer(rows: Sequence[Mapping[str, Any]], *, vocab: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(rows: Iterable[Mapping[str, Any]], *, vocab: int) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer of at most `vocab` tokens, from the rows' texts."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -45,7 +45,7 @@ def train_tokenizer(rows: Sequence[Mapping[str, Any]], *, vocab: int) -> PreTrai
     )
 
 
-def _texts(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _texts(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for row in rows:
         for message in row["messages"]:
             yield message["content"]

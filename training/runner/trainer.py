@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from datasets import Dataset
 from torch import distributed
@@ -15,7 +13,6 @@ from distill.logic.errors import InputError
 from training.logic.layout import TrainingLayout
 from training.logic.spec import TrainSpec
 from training.runner.progress import Progress
-from training.runner.render import Rendered
 from training.runner.student import Student
 
 _SCHEDULERS = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
@@ -39,6 +36,8 @@ def make_arguments(spec: TrainSpec, layout: TrainingLayout) -> SFTConfig:
         output_dir=str(layout.checkpoints),
         max_length=spec.max_length,
         packing=spec.packing,
+        # They are tokens, and none too long: cutting them would only copy them all into memory.
+        dataset_kwargs={"skip_prepare_dataset": not spec.packing},
         num_train_epochs=spec.epochs,
         max_steps=spec.max_steps or -1,
         per_device_train_batch_size=spec.batch_size,
@@ -72,18 +71,18 @@ def make_arguments(spec: TrainSpec, layout: TrainingLayout) -> SFTConfig:
 
 
 def make_trainer(
-    args: SFTConfig, student: Student, splits: dict[str, Rendered], progress: Progress
+    args: SFTConfig, student: Student, splits: dict[str, Dataset], progress: Progress
 ) -> SFTTrainer:
     """TRL's trainer over rows that are tokens already; it takes their labels as they are."""
     validation = splits.get("validation")
-    if validation is None or not validation.rows:
+    if not validation:
         args.eval_strategy = "no"
     trainer = SFTTrainer(
         model=student.model,
         args=args,
         processing_class=student.tokenizer,
-        train_dataset=_dataset(splits["train"]),
-        eval_dataset=_dataset(validation) if validation and validation.rows else None,
+        train_dataset=splits["train"],
+        eval_dataset=validation or None,
         callbacks=[progress],
     )
     trainer.remove_callback(PrinterCallback)
@@ -117,9 +116,3 @@ def leave_group() -> None:
     """Part from the other processes in order, where there are any."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
-
-
-def _dataset(rendered: Rendered) -> Any:
-    return Dataset.from_list(
-        [{"input_ids": row.input_ids, "labels": row.labels} for row in rendered.rows]
-    )
