@@ -16,6 +16,7 @@ from django.utils import timezone
 from distill.logic.errors import ConflictError, InputError
 from distill.models import Completion, Run, Sample, Verdict
 from distill.queries.waterfall import balance
+from distill.services.delete_dataset import delete_dataset
 from distill.teachers.offline import offline_teacher
 from tests.builders import make_completion, make_dataset, make_recipe, make_run, make_verdict
 from tests.training.trained import (
@@ -216,7 +217,7 @@ def test_what_was_trained_on_is_never_asked() -> None:
     for learnt in (
         {"sample_id": sample.key},
         {"source_id": sample.source_key},
-        {"source_id": "a reprint"},
+        {"source_id": "a reprint", "sample_id": []},
         {"sample_id": twin.key},
     ):
         run = make_trained(dataset)
@@ -393,6 +394,21 @@ def test_a_judge_that_is_not_there_fails_the_evaluation_and_mending_it_goes_on()
     report = evaluation.report
     assert report["standings"][0]["num_undecided"] == 2
     assert any("2 of the student's answers have no verdict" in note for note in report["notes"])
+
+
+def test_a_dataset_that_is_deleted_meanwhile_leaves_the_losses() -> None:
+    evaluation = started(3)
+    dataset_id = evaluation.training_run.dataset_id
+
+    def delete(progress) -> None:
+        if progress.state == _State.ANSWERING:
+            delete_dataset(dataset_id=dataset_id)
+
+    state = follow(evaluation, argv=program(seconds=0.1), on_progress=delete)
+    assert state == _State.DONE, evaluation.message
+    assert evaluation.report["verdict"] == "losses_only"
+    assert [one["num_missing"] for one in evaluation.report["standings"]] == [0, 0]
+    assert "dataset of what it was trained on is not in this" in evaluation.report["notes"][0]
 
 
 # --- which recipe ---

@@ -131,6 +131,17 @@ def test_parts_are_asked_for_alone_and_only_when_they_are_new(operator: Client) 
     assert "one" in _htmx(operator, run, "training-log", seen="0").text
 
 
+def test_a_long_training_is_plotted_anew_only_for_a_new_point(operator: Client) -> None:
+    run = _running()
+    metric = Metric.objects.create(
+        training_run=run, kind="train", step=1, values={}, at=timezone.now()
+    )
+    for step, status in ((1209, 200), (1210, 204), (1214, 204), (1215, 200)):
+        Metric.objects.filter(pk=metric.pk).update(step=step)
+        answer = _htmx(operator, run, "training-plots", seen="242.0.running")
+        assert answer.status_code == status, step
+
+
 def test_the_last_fragments_stop_the_polling(operator: Client) -> None:
     run = make_training_run(state=_State.DONE, num_steps=3)
     for target in ("training-live", "training-plots", "training-log"):

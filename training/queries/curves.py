@@ -32,10 +32,17 @@ class Curves:
     steps_a_point: int
 
 
-def last_steps(run: TrainingRun) -> str:
-    """Changes when something new was measured; two reads of an index."""
-    kinds = (Metric.Kind.TRAIN, Metric.Kind.VALIDATION)
-    return ".".join(str(_last_step(run, kind)) for kind in kinds)
+def last_points(run: TrainingRun) -> str:
+    """Changes when there is a new point to plot; two reads of an index.
+
+    All metrics are read for a plot, so a long training's must not be made anew at every step.
+    """
+    return ".".join(_last_point(run, kind) for kind in (Metric.Kind.TRAIN, Metric.Kind.VALIDATION))
+
+
+def _last_point(run: TrainingRun, kind: str) -> str:
+    step = _last_step(run, kind)
+    return f"{step // _points_apart(step)}"
 
 
 def read_curves(run: TrainingRun) -> Curves:
@@ -66,7 +73,11 @@ def _last_step(run: TrainingRun, kind: str) -> int:
 
 
 def _width(run: TrainingRun, kind: str) -> int:
-    return max(1, math.ceil(_last_step(run, kind) / MAX_POINTS))
+    return _points_apart(_last_step(run, kind))
+
+
+def _points_apart(last_step: int) -> int:
+    return max(1, math.ceil(last_step / MAX_POINTS))
 
 
 def _thinned(run: TrainingRun, kind: str, width: int) -> list[dict[str, Any]]:

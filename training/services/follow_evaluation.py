@@ -333,6 +333,8 @@ class _Follower:
         self._tell()
 
     def _report(self) -> None:
+        # Who deletes the dataset meanwhile takes the samples too: nothing of them was left unanswered.
+        self._evaluation.training_run.refresh_from_db(fields=["dataset"])
         report = report_evaluation(evaluation=self._evaluation, layout=self._layout)
         self.end(_State.DONE, report=report)
 

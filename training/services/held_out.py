@@ -71,7 +71,8 @@ def _refuse_learnt(
     for key, source_key, group_key in kin.values_list("key", "source_key", "group_key"):
         by_key[key] = by_source[source_key] = groups[group_key]
     for row in _training_rows(training_run):
-        learnt = by_key.get(row.get("sample_id", "")) or by_source.get(row.get("source_id", ""))
+        key, source = str(row.get("sample_id")), str(row.get("source_id"))
+        learnt = by_key.get(key) or by_source.get(source)
         if learnt is not None:
             raise InputError(
                 f"Sample {learnt.key[:12]} of source “{learnt.source_key[:80]}” is held out in "

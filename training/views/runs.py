@@ -18,7 +18,7 @@ from training import tasks
 from training.forms.runs import TrainingFilterForm
 from training.models import TrainingRun
 from training.queries.configs import spec_yaml
-from training.queries.curves import each_metric, last_steps, read_curves
+from training.queries.curves import each_metric, last_points, read_curves
 from training.queries.folders import layout_of, list_model_files, read_tail
 from training.queries.live import live_training
 from training.queries.runs import (
@@ -212,7 +212,7 @@ def _is_seen(request: AuthedRequest, run: TrainingRun, target: str) -> bool:
 
 
 def _plots_version(run: TrainingRun) -> str:
-    return f"{last_steps(run)}.{run.state}"
+    return f"{last_points(run)}.{run.state}"
 
 
 def _poll_status(request: AuthedRequest, *, is_live: bool) -> int | None:
