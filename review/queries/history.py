@@ -26,7 +26,8 @@ def my_decisions(*, queue_id: int, reviewer: User) -> QuerySet[Decision]:
 
 def standing_decisions(*, queue_id: int, reviewer: User) -> QuerySet[Decision]:
     """Those that have not been taken back."""
-    return my_decisions(queue_id=queue_id, reviewer=reviewer).filter(undone_by=None)
+    undone = Decision.objects.filter(undoes=OuterRef("pk"))
+    return my_decisions(queue_id=queue_id, reviewer=reviewer).filter(~Exists(undone))
 
 
 def last_decisions(*, queue_id: int, reviewer: User, count: int = 10) -> list[Decision]:

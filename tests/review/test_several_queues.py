@@ -21,6 +21,8 @@ from distill.services.decide import record_decision
 from review.logic.queue_filter import QueueFilter
 from review.models import Slot
 from review.queries.disagreements import count_disagreed, disagreed_ids, first_disagreements
+from review.queries.history import standing_decisions
+from review.queries.matching import standing_verdicts
 from review.services.claim import claim_next
 from review.services.fill import fill_queue
 from review.services.settle import Settled, settle_slot
@@ -306,6 +308,15 @@ def test_a_late_decision_settles_the_card_that_the_other_queue_has_given_meanwhi
     assert Slot.objects.get(pk=held.pk).decision == settled.decision
     assert Slot.objects.get(pk=late.pk).state == "superseded"
     check_invariants()
+
+
+def test_decisions_that_stand_are_asked_for_without_a_join(people):
+    # Of that join the database expects one row: with 20,000 decisions a filling then took 4 s
+    # instead of 0.2, and the card's history 230 ms instead of 10.
+    standing = standing_decisions(queue_id=1, reviewer=people[0])
+    assert [" JOIN " in str(found.query) for found in (standing_verdicts(), standing)] == [
+        False
+    ] * 2
 
 
 def test_taking_back_a_skip_while_the_decision_stands_gives_no_second_card(people):
