@@ -61,6 +61,7 @@ def _page(request: AuthedRequest, form: ExportForm, *, status: int = 200) -> Htt
         num = count_eligible(dataset=dataset, policy=policy)
         context |= {
             "chosen": dataset,
+            "taken": Export.Policy(policy).label.lower(),
             "num_eligible": num,
             "max_counted": MAX_COUNTED,
             "why_nothing": "" if num else why_nothing(dataset, policy=policy),

@@ -71,10 +71,12 @@ def test_only_leads_and_operators_may_export(client, export):
 
 @pytest.mark.parametrize("headers", [{}, HTMX])
 def test_the_count_is_shown_before_anything_is_written(lead, dataset, headers):
-    for policy, count in (("reviewed", 3), ("gate", 4)):
+    wanted = (("reviewed", 3, "accepted by people"), ("gate", 4, "passed the gate"))
+    for policy, count, words in wanted:
         query = {"dataset": dataset.name, "policy": policy}
         page = lead.get(LIST, query, headers=headers).content.decode()
         assert f'Export <span class="num">{count}</span> completions' in page
+        assert f"of {dataset.name}, {words}: at most one" in page
         assert ("<html" in page) == (not headers)
     assert not Export.objects.exists()
 
