@@ -17,6 +17,7 @@ from distill.logic.errors import DistillError, InputError
 from distill.models import Dataset, Recipe, Run
 from distill.queries.recipes import suggested_recipe
 from distill.queries.runs import Preview, known_teachers, models_of, preview_run, uses_standin
+from distill.services.ingest.datasets import MADE_FOR_A_FILE
 from distill.services.start_run import start_run as start_run_service
 from distill.teachers.offline.process import base_url
 from distill.teachers.registry import TeacherCheck, check_teacher
@@ -59,7 +60,11 @@ def _suggestion(request: AuthedRequest) -> dict[str, object]:
     """What the address asks for, else the newest dataset with the recipe of its newest run."""
     asked: dict[str, object] = {name: value for name, value in request.GET.items() if value}
     asked["reasons"] = request.GET.getlist("reasons")
-    newest = Dataset.objects.order_by("-pk").values_list("pk", flat=True).first()
+    # What a command made for its file comes last: nobody looks for it here.
+    by_people = Dataset.objects.alias(is_for_a_file=MADE_FOR_A_FILE).order_by(
+        "is_for_a_file", "-pk"
+    )
+    newest = by_people.values_list("pk", flat=True).first()
     dataset_id = read_after(request.GET.get("dataset")) or newest
     suggestion: dict[str, object] = {
         "dataset": newest,

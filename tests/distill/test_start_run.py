@@ -11,6 +11,7 @@ from django_q.models import OrmQ
 from distill.logic.recipe import Recipe as Content
 from distill.models import Dataset, Recipe, Run
 from distill.queries.runs import preview_run
+from distill.services.ingest.datasets import dataset_for_file
 from distill.teachers.offline.process import offline_teacher
 from tests.builders import (
     make_completion,
@@ -62,6 +63,15 @@ def test_the_page_shows_the_exact_messages_of_three_samples(operator, choice):
     assert page.count("Propose one new hypothesis") == 3
     assert "offline stand-in" in page
     assert "$0.00" in page
+
+
+def test_what_a_command_made_for_its_file_is_not_suggested(operator, choice, tmp_path):
+    table = tmp_path / "labels.jsonl"
+    table.write_text("{}")
+    for_a_file = dataset_for_file(table)
+    page = operator.get(reverse("distill:start_run")).text
+    assert f'<option value="{for_a_file.pk}">' in page
+    assert f'<option value="{choice["dataset"]}" selected>' in page
 
 
 def test_looking_changes_nothing_with_and_without_htmx(operator, choice):
