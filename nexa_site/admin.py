@@ -97,7 +97,7 @@ def offer_training() -> None:
     from training import tasks
     from training.logic.spec import load_spec
     from training.queries.configs import BASELINE, read_config
-    from training.services.start import start_training
+    from training.services.start_once import start_once
 
     class TrainableExportAdmin(type(site.get_model_admin(Export))):  # type: ignore[misc]
         actions = ["train_student"]
@@ -111,12 +111,14 @@ def offer_training() -> None:
             user = User.objects.get(username=request.user.get_username())
             for export in queryset.select_related("dataset"):
                 try:
-                    run = start_training(spec=spec, export=export, user=user)
+                    run, is_new = start_once(spec=spec, export=export, user=user)
                 except DistillError as error:
                     self.message_user(request, f"{export}: {error}", ERROR)
                     continue
-                tasks.enqueue_training(run.pk)
-                self.message_user(request, f"{export}: {run} is queued.")
+                if is_new:
+                    tasks.enqueue_training(run.pk)
+                words = "is queued" if is_new else "is doing exactly this already"
+                self.message_user(request, f"{export}: {run} {words}.")
 
     site.unregister(Export)
     site.register(Export, TrainableExportAdmin)

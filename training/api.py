@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
@@ -36,10 +35,9 @@ from training.logic.spec import TrainSpec, dump_spec, load_spec
 from training.models import Contender, Evaluation, Metric, TrainingRun
 from training.queries.configs import spec_yaml
 from training.queries.runs import all_training_runs, find_training_runs
-from training.queries.starts import find_same
 from training.services.resume import resume_training
-from training.services.start import start_training, with_whole_path
 from training.services.start_evaluation import MOST_SAMPLES, SAMPLE_LIMIT, start_evaluation
+from training.services.start_once import start_once
 from training.services.stop import request_stop
 from training.services.stop_evaluation import stop_evaluation
 
@@ -188,15 +186,12 @@ class TrainingRunsView(ApiView):
     def post(self, request: Request) -> Response:
         given = read(TrainingInput, request.data)
         spec = _spec(given)
-        with transaction.atomic():
-            # Of two requests at once the second waits here until the first one's run is there.
-            locked = Export.objects.select_for_update(no_key=True).filter(pk=given["export"])
-            export = locked.first()
-            if export is None:
-                raise serializers.ValidationError({"export": ["There is no export with this id."]})
-            if same := find_same(export=export, spec=with_whole_path(spec)):
-                raise ConflictError(f"Training run {same.pk} is doing exactly this already.")
-            run = start_training(spec=spec, export=export, user=request.user)
+        export = Export.objects.filter(pk=given["export"]).first()
+        if export is None:
+            raise serializers.ValidationError({"export": ["There is no export with this id."]})
+        run, is_new = start_once(spec=spec, export=export, user=request.user)
+        if not is_new:
+            raise ConflictError(f"Training run {run.pk} is doing exactly this already.")
         tasks.enqueue_training(run.pk)
         return Response(TrainingDetailSerializer(run).data, status=201)
 

@@ -180,6 +180,16 @@ def test_a_loss_that_is_no_number_leaves_a_gap() -> None:
     assert [step for step, _loss in read_curves(run).train] == [1, 3]
 
 
+def test_a_spec_of_older_days_is_given_as_it_was(operator: Client) -> None:
+    run = make_training_run()
+    run.spec |= {"epochs": 0, "an_older_key": 1}
+    run.save()
+    for address in ("training:download_spec", "api:training_spec"):
+        answer = operator.get(reverse(address, args=[run.pk]))
+        assert answer.status_code == 200, address
+        assert b"an_older_key: 1" in answer.content
+
+
 # --- stop and resume ---
 
 

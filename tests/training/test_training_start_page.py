@@ -195,6 +195,8 @@ def _post_action(client: Client, name: str, objects: list[Any]) -> Any:
 def test_the_admin_trains_on_exports(operator: Client, export: Export) -> None:
     create_roles()
     assert "is queued" in _post_action(operator, "train_student", [export]).text
+    assert "is doing exactly this already" in _post_action(operator, "train_student", [export]).text
+    assert TrainingRun.objects.count() == 1
     assert TrainingRun.objects.get().export == export
     assert OrmQ.objects.count() == 1
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
@@ -16,8 +15,8 @@ from training import tasks
 from training.forms.runs import StartTrainingForm
 from training.models import TrainingRun
 from training.queries.configs import BASELINE, LIKE, read_config
-from training.queries.starts import estimate_training, find_same
-from training.services.start import start_training, with_whole_path
+from training.queries.starts import estimate_training
+from training.services.start_once import start_once
 
 
 @require_role("operator")
@@ -55,16 +54,13 @@ def _start(request: AuthedRequest, form: StartTrainingForm) -> TrainingRun | Non
     """
     export: Export = form.cleaned_data["export"]
     try:
-        with transaction.atomic():
-            # A double click's second request waits here until the first one's run is there.
-            Export.objects.select_for_update(no_key=True).only("pk").get(pk=export.pk)
-            if same := find_same(export=export, spec=with_whole_path(form.spec)):
-                messages.info(request, f"Training run {same.pk} is doing exactly this already.")
-                return same
-            run = start_training(spec=form.spec, export=export, user=request.user)
+        run, is_new = start_once(spec=form.spec, export=export, user=request.user)
     except DistillError as error:
         form.add_error(None, str(error))
         return None
+    if not is_new:
+        messages.info(request, f"Training run {run.pk} is doing exactly this already.")
+        return run
     tasks.enqueue_training(run.pk)
     messages.success(request, f"Training run {run.pk} is queued.")
     return run
