@@ -65,7 +65,7 @@ def _take_dataset(page: Page) -> None:
 
 def _take_review(page: Page) -> None:
     page.goto("/review/")
-    page.get_by_role("main").get_by_role("link", name="Review", exact=True).first.click()
+    page.get_by_role("main").get_by_role("button", name="Review").first.click()
     if (read := page.get_by_role("button", name="I have read them")).count():
         read.click()
     if (take := page.locator("#take")).count():
@@ -89,12 +89,15 @@ def _take_completion(page: Page) -> None:
 def _take_training(page: Page) -> None:
     """Of the demo as the gate passed it: a picture while it goes on, then its end."""
     page.goto("/exports/")
-    page.get_by_label("What to take").select_option("gate")
-    page.get_by_role("button", name="Export").click()
+    page.get_by_label("Dataset").select_option(label="demo")
+    page.get_by_label("Take what was").select_option("gate")
+    # What is counted anew as one chooses says what it takes.
+    expect(page.locator("#preview")).to_contain_text("passed the gate")
+    page.get_by_role("button", name=re.compile(r"^Export \d")).click()
     page.get_by_role("link", name="Train a student").first.click()
     page.get_by_role("button", name="Start the training").click()
     page.wait_for_url(re.compile(r"/training/\d+/"))
-    expect(page.get_by_text("held out").first).to_be_visible(timeout=LONGEST_MS)
+    expect(page.get_by_text("highest").first).to_be_visible(timeout=LONGEST_MS)
     _take(page, "training", height=900)
     expect(page.get_by_role("button", name="Evaluate")).to_be_visible(timeout=LONGEST_MS)
 
