@@ -188,7 +188,7 @@ def _take_in_guest(project: Project, *options: str) -> int:
     (project.folder / "worker.py").write_text(worker + WORKER)
     project.start_and_wait()
     guests = project.folder / "var" / "run" / "guests"
-    project.wait_for(lambda: guests.exists() and list(guests.iterdir()))
+    project.wait_for(lambda: any(guests.glob("*")))
     return int(next(guests.iterdir()).name)
 
 

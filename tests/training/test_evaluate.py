@@ -398,7 +398,7 @@ def test_a_judge_that_is_not_there_fails_the_evaluation_and_mending_it_goes_on()
 
 def test_a_dataset_that_is_deleted_meanwhile_leaves_the_losses() -> None:
     evaluation = started(3)
-    dataset_id = evaluation.training_run.dataset_id
+    dataset_id = evaluation.training_run.dataset.pk
 
     def delete(progress) -> None:
         if progress.state == _State.ANSWERING:
