@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import polars as pl
@@ -20,6 +21,8 @@ from distill.services.step import run_step
 from distill.teachers.offline import offline_teacher
 from distill.teachers.offline.process import _configured_port as find_port
 from distill.teachers.offline.process import base_url
+from nexa_site.management.commands import launch_pipeline
+from training.models import TrainingRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -190,7 +193,10 @@ def test_a_command_that_has_no_key_leaves_nothing_for_a_worker_to_start(papers: 
 
 
 def test_launch_pipeline_goes_from_a_file_to_a_report_card(
-    papers: Path, tmp_path: Path, settings: pytest.FixtureRequest
+    papers: Path,
+    tmp_path: Path,
+    settings: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
     spec = tmp_path / "few_steps.yaml"
@@ -208,6 +214,28 @@ def test_launch_pipeline_goes_from_a_file_to_a_report_card(
     again = run("launch_pipeline", "--src", papers, "--policy", "gate", "--until", "export")
     assert "v1" in again
     assert Purchase.objects.count() == num_purchases
+    # Another student of the export that is newer is not the one that was asked for.
+    student = TrainingRun.objects.get()
+    other = TrainingRun.objects.create(
+        name="other", export=student.export, source=student.source, spec={}, state="done"
+    )
+    called: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        launch_pipeline.Command, "_call", lambda _self, _name, **options: called.append(options)
+    )
+    run("launch_pipeline", "--src", papers, *whole)
+    assert [options["run"] for options in called if "run" in options] == [student.pk]
+    assert other.pk > student.pk
+
+
+def test_launch_pipeline_reads_its_config_before_anything_is_asked(
+    papers: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "odd.yaml"
+    config.write_text("lerning_rate: 0.1\n")
+    with pytest.raises(CommandError, match="learning_rate"):
+        run("launch_pipeline", "--src", papers, "--policy", "gate", "--config", config)
+    assert not Run.objects.exists()
 
 
 def test_launch_pipeline_waits_for_people_where_the_policy_does(papers: Path) -> None:

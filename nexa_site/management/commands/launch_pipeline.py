@@ -20,7 +20,10 @@ from distill.queries.eligible import count_eligible
 from distill.queries.progress import count_states
 from distill.services.export import export_dataset
 from review.services.fill import fill_queues
+from training.logic.spec import TrainSpec
+from training.management.commands.train_student import read_spec
 from training.models import TrainingRun
+from training.services.start import with_whole_path
 
 STAGES = ("review", "export", "train", "evaluate")
 
@@ -75,6 +78,8 @@ shows it; train and evaluate from there.
         stage.add_misbehaviour(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # A config that cannot be used is said before anything is asked.
+        spec = read_spec(options["config"])
         recipe = stage.find_recipe(options, self.stderr.write)
         with self._timed("Import"):
             dataset = stage.find_dataset(options, self.stderr.write)
@@ -87,7 +92,7 @@ shows it; train and evaluate from there.
         policy = options["policy"] or recipe.content.export.policy
         wanted = STAGES[: STAGES.index(options["until"]) + 1]
         if "export" in wanted and self._has_something(dataset, policy):
-            self._finish(dataset, policy, wanted, options)
+            self._finish(dataset, policy, wanted, spec, options)
 
     def _generate(self, dataset: Dataset, recipe: Recipe, options: dict[str, Any]) -> None:
         run = _finished_run(dataset, recipe, options)
@@ -114,7 +119,12 @@ shows it; train and evaluate from there.
         return False
 
     def _finish(
-        self, dataset: Dataset, policy: str, wanted: tuple[str, ...], options: dict[str, Any]
+        self,
+        dataset: Dataset,
+        policy: str,
+        wanted: tuple[str, ...],
+        spec: TrainSpec,
+        options: dict[str, Any],
     ) -> None:
         """Export, train and evaluate, each by its command's own means."""
         with self._timed("Export"):
@@ -131,11 +141,10 @@ shows it; train and evaluate from there.
                     config=options["config"],
                 )
         if "evaluate" in wanted:
-            student = TrainingRun.objects.filter(export=export, state=TrainingRun.State.DONE)
+            wanted_spec = with_whole_path(spec).model_dump(mode="json")
+            student = TrainingRun.objects.filter(export=export, spec=wanted_spec).latest("id")
             with self._timed("Evaluation"):
-                self._call(
-                    "evaluate_student", run=student.latest("id").pk, samples=options["held_out"]
-                )
+                self._call("evaluate_student", run=student.pk, samples=options["held_out"])
 
     def _call(self, command: str, **options: Any) -> None:
         call_command(command, stdout=self.stdout, stderr=self.stderr, **options)

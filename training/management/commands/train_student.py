@@ -81,7 +81,7 @@ out. With --background a worker of `make up` takes it and the site shows it.
         parser.add_argument("--background", action="store_true", help="let a worker do it")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        spec = _with_tags(_read_spec(options["config"]), options["tags"])
+        spec = _with_tags(read_spec(options["config"]), options["tags"])
         source = _find_source(options, self.stderr.write)
         run = None if options["fresh"] else self._take_up(spec, source)
         run = run or start_training(spec=spec, export=source.export, file=source.file)
@@ -139,7 +139,11 @@ out. With --background a worker of `make up` takes it and the site shows it.
         self.stdout.write(f"The student is in {shown(model)}")
 
 
-def _read_spec(config: str | None) -> TrainSpec:
+def read_spec(config: str | None) -> TrainSpec:
+    """The spec of a file, or of a shipped config by its name; without one the baseline.
+
+    Raises InputError where it cannot be read or used, naming line and key.
+    """
     path = Path(config or BASELINE)
     # A file of one's own goes before a shipped one of its name.
     text = None if path.is_file() else read_config(path.stem if path.name == str(path) else "")
