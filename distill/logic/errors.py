@@ -9,6 +9,10 @@ DistillError                 its text is for people: what is wrong, where, what 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distill.logic.types import RateLimits
 
 
 class FailureKind(StrEnum):
@@ -20,6 +24,8 @@ class FailureKind(StrEnum):
     EMPTY = "empty"
     REFUSED = "refused"
     CONTEXT_TOO_LONG = "context_too_long"
+    TRUNCATED = "truncated"
+    UNPARSEABLE = "unparseable"
     BAD_REQUEST = "bad_request"
     AUTHENTICATION = "authentication"
     OUT_OF_BUDGET = "out_of_budget"
@@ -82,6 +88,7 @@ class TeacherError(DistillError):
         retry_after: float | None = None,
         raw: bytes = b"",
         latency_ms: int = 0,
+        rate_limits: RateLimits | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -89,3 +96,4 @@ class TeacherError(DistillError):
         self.retry_after = retry_after
         self.raw = raw
         self.latency_ms = latency_ms
+        self.rate_limits = rate_limits

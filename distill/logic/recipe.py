@@ -13,9 +13,10 @@ from distill.logic.document_yaml import load_document, write_yaml
 from distill.logic.documents import Document, between
 from distill.logic.errors import InputError
 from distill.logic.gate import GateConfig
+from distill.logic.limits import Limits
 from distill.logic.prices import FREE, TokenPrice
 from distill.logic.regeneration import RegenerationConfig
-from distill.logic.retry import RetryPolicy
+from distill.logic.retry import Deadlines, RetryPolicy
 from distill.logic.rubric import Rubric
 from distill.logic.rules.base import RulesConfig
 from distill.logic.templates import SHIPPED, Template
@@ -33,20 +34,37 @@ Temperature = Annotated[float, between(0, 2)]
 MaxTokens = Annotated[int, between(1, 1_000_000)]
 
 
-class TeacherConfig(Document):
-    """Who writes completions: `draws` per sample, at most `slots` requests at once."""
+class _ModelConfig(Document):
+    """What teacher and judges share: how a model is asked, and how fast."""
+
+    temperature: Temperature = 0.0
+    max_tokens: MaxTokens = 1024
+    structured_output: Literal["auto", "schema", "json", "prompt"] = "auto"
+    """How the reply's form is asked for: by JSON schema, as any JSON object, in the prompt alone;
+    `auto` takes the strictest that the provider has."""
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    """For reasoning models; None leaves it to the provider."""
+    limits: Limits = Limits()
+    price: TokenPrice | None = None
+    """Goes before the price list's."""
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What goes into the request beside the messages, as the protocol spells it."""
+        chosen: dict[str, object] = {"temperature": self.temperature, "max_tokens": self.max_tokens}
+        if self.reasoning_effort is not None:
+            chosen["reasoning_effort"] = self.reasoning_effort
+        return chosen
+
+
+class TeacherConfig(_ModelConfig):
+    """Who writes completions: `draws` per sample; `slots` requests at once, over all workers."""
 
     name: TeacherName = "offline:extractive"
     temperature: Temperature = 0.2
     max_tokens: MaxTokens = 1024
     draws: Annotated[int, between(1, 16)] = 1
-    slots: Annotated[int, between(1, 4096)] = 64
-    price: TokenPrice | None = None
-
-    @property
-    def parameters(self) -> dict[str, object]:
-        """What goes into the request beside the messages, as the protocol spells it."""
-        return {"temperature": self.temperature, "max_tokens": self.max_tokens}
+    slots: Annotated[int, between(1, 65_536)] = 64
 
     @property
     def known_price(self) -> TokenPrice | None:
@@ -54,19 +72,13 @@ class TeacherConfig(Document):
         return _known_price(self.name, self.price)
 
 
-class JudgeConfig(Document):
+class JudgeConfig(_ModelConfig):
     """Who scores completions. `name` stands with the scores; `teacher` is the model asked."""
 
     name: Annotated[str, Field(min_length=1, max_length=40)] = "F"
     teacher: TeacherName = "offline:rubric"
     temperature: Temperature = 0.0
     max_tokens: MaxTokens = 512
-    price: TokenPrice | None = None
-
-    @property
-    def parameters(self) -> dict[str, object]:
-        """What goes into the request beside the messages, as the protocol spells it."""
-        return {"temperature": self.temperature, "max_tokens": self.max_tokens}
 
     @property
     def known_price(self) -> TokenPrice | None:
@@ -100,6 +112,7 @@ class Recipe(Document):
     regeneration: RegenerationConfig = RegenerationConfig()
     export: ExportConfig = ExportConfig()
     retry: RetryPolicy = RetryPolicy()
+    deadlines: Deadlines = Deadlines()
 
     @field_validator("templates", mode="before")
     @classmethod

@@ -11,14 +11,26 @@ from distill.logic.errors import FailureKind
 class RetryPolicy(Document):
     """How often and how patiently a request is sent again.
 
-    `max_attempts` counts sendings, the first included. Waiting for a rate limit uses up none of
+    `max_attempts` counts sendings, the first included. A reply that was paid for and is of no use
+    (broken envelope, no text) is bought again at most `max_broken` times. A reply that reached
+    `max_tokens` is asked for once more with `longer` times as many (1: never). Waiting for a rate limit uses up none of
     them, but ends after `max_wait_seconds` in all; no single wait may be longer than that either.
     """
 
     max_attempts: Annotated[int, between(1, 20)] = 5
+    max_broken: Annotated[int, between(0, 20)] = 3
+    longer: Annotated[float, between(1, 8)] = 2.0
     base_seconds: Annotated[float, between(0, 60)] = 1.0
     cap_seconds: Annotated[float, between(0, 600)] = 60.0
     max_wait_seconds: Annotated[float, between(0, 86_400)] = 900.0
+
+
+class Deadlines(Document):
+    """Seconds that a request may take: to connect, until the reply begins, in all."""
+
+    connect_seconds: Annotated[float, between(0.1, 600)] = 10.0
+    first_byte_seconds: Annotated[float, between(0.1, 3600)] = 150.0
+    total_seconds: Annotated[float, between(0.1, 3600)] = 180.0
 
 
 def next_delay(

@@ -36,17 +36,45 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the provider counted them."""
+    """Tokens as the provider counted them.
+
+    `cached_tokens` are those of the prompt that its cache held; `reasoning_tokens` those of the
+    completion that nobody sees. Both are counted in the totals too.
+    """
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a provider's headers say of one of its limits; None where they are silent.
+
+    `limit` a minute, `remaining` now, and the seconds until it is whole again.
+    """
+
+    limit: float | None = None
+    remaining: float | None = None
+    reset_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """A provider's rate limits as its headers tell them with a reply."""
+
+    requests: Allowance = Allowance()
+    input_tokens: Allowance = Allowance()
+    output_tokens: Allowance = Allowance()
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A whole answer of a model: an envelope of the protocol with non-empty content.
 
-    `raw` is the body as it arrived; `text` the assistant's content; `model` the id that the
+    `raw` is the body as it arrived; `text` the assistant's content, `reasoning` what it thought
+    before, kept apart; `model` the id that the
     provider says answered (which may differ from the one asked for).
     """
 
@@ -56,6 +84,8 @@ class Reply:
     model: str
     usage: Usage | None
     latency_ms: int
+    reasoning: str = ""
+    rate_limits: RateLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)

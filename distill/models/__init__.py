@@ -13,10 +13,13 @@ from distill.models.dataset import Dataset, RefusedRow, Sample, SourceFile
 from distill.models.decision import Decision, Label
 from distill.models.export import Export, ExportedCompletion
 from distill.models.ledger import Call, Purchase, Reply
+from distill.models.price import PriceList
 from distill.models.run import Recipe, Run, RunEvent
+from distill.models.shift import Chunk, RunReading, Shift
 
 __all__ = [
     "Call",
+    "Chunk",
     "Completion",
     "CompletionState",
     "Dataset",
@@ -25,14 +28,17 @@ __all__ = [
     "ExportedCompletion",
     "Judgement",
     "Label",
+    "PriceList",
     "Purchase",
     "Recipe",
     "RefusedRow",
     "Reply",
     "Run",
     "RunEvent",
+    "RunReading",
     "Sample",
     "SampleDraw",
+    "Shift",
     "SourceFile",
     "Verdict",
 ]

@@ -37,6 +37,9 @@ class Completion(models.Model):
     model = models.CharField(max_length=200, blank=True, help_text="The id that answered.")
     template_name = models.CharField(max_length=100)
     text = models.TextField(help_text="The answer as it arrived.")
+    reasoning = models.TextField(
+        blank=True, help_text="What a reasoning model thought before it answered; never exported."
+    )
     fields = models.JSONField(default=dict, help_text="The answer's parsed fields.")
     finish_reason = models.CharField(max_length=40, blank=True)
     prompt_tokens = models.PositiveIntegerField(null=True)
@@ -167,6 +170,9 @@ class SampleDraw(models.Model):
     verdict = models.ForeignKey(Verdict, models.CASCADE, null=True, related_name="+")
     failure_kind = models.CharField(max_length=20, blank=True)
     failure_message = models.TextField(blank=True)
+    failure_attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="How often the request that failed was sent."
+    )
 
     class Meta:
         ordering = ["id"]

@@ -28,8 +28,16 @@ class Purchase(models.Model):
     `bound_nano` is the upper bound of its cost in 1e-9 USD, None where the price is unknown.
     """
 
+    class Stage(models.TextChoices):
+        GENERATE = "generate", "First attempts"
+        REGENERATE = "regenerate", "Further attempts"
+        JUDGE = "judge", "Judges"
+
     call = models.ForeignKey(Call, models.CASCADE, related_name="purchases")
     number = models.PositiveSmallIntegerField()
+    shift_id = models.BigIntegerField(null=True, help_text="The worker process that sent it.")
+    stage = models.CharField(max_length=12, blank=True, choices=Stage)
+    template_name = models.CharField(max_length=100, blank=True)
     run = models.ForeignKey(
         Run, models.DO_NOTHING, null=True, related_name="purchases", db_constraint=False
     )
@@ -49,12 +57,15 @@ class Purchase(models.Model):
 class Reply(models.Model):
     """What came back for a purchase, as it arrived, committed before it is parsed.
 
-    `outcome` is "accepted", "surplus" (another purchase's reply had been accepted already) or a
-    `logic.errors.FailureKind`.
+    `outcome` is "accepted", "surplus" (another purchase's reply had been accepted already),
+    "unsent" (it was bought ahead and never left), "settled" (none came; a person looked up what was
+    billed) or a `logic.errors.FailureKind`.
     """
 
     ACCEPTED = "accepted"
     SURPLUS = "surplus"
+    UNSENT = "unsent"
+    SETTLED = "settled"
 
     purchase = models.OneToOneField(Purchase, models.CASCADE, related_name="reply")
     call = models.ForeignKey(Call, models.CASCADE, related_name="replies")
@@ -63,6 +74,9 @@ class Reply(models.Model):
     message = models.TextField(blank=True)
     raw = models.BinaryField()
     prompt_tokens = models.PositiveIntegerField(null=True)
+    cached_tokens = models.PositiveIntegerField(
+        null=True, help_text="Of the prompt's tokens, those read from the provider's cache."
+    )
     completion_tokens = models.PositiveIntegerField(null=True)
     cost_nano = models.BigIntegerField(null=True)
     latency_ms = models.PositiveIntegerField(default=0)

@@ -98,6 +98,32 @@ class Run(models.Model):
     spent_nano = models.BigIntegerField(default=0)
     reserved_nano = models.BigIntegerField(default=0)
     is_populated = models.BooleanField(default=False)
+    price_list = models.ForeignKey(
+        "PriceList",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The prices that this run reckons with.",
+    )
+    known_count = models.PositiveBigIntegerField(
+        default=0, help_text="Calls answered by what other runs had bought."
+    )
+    saved_nano = models.BigIntegerField(
+        default=0, help_text="What those had cost, in 1e-9 USD: not spent again."
+    )
+    workers = models.PositiveSmallIntegerField(
+        default=1, help_text="So many worker processes share the run."
+    )
+    ending = models.CharField(
+        max_length=10,
+        blank=True,
+        choices=State,
+        help_text="The state in which a stopping run will be left.",
+    )
+    populated_to = models.BigIntegerField(
+        default=0, help_text="Up to this sample or completion its sample draws are written down."
+    )
     pulse = models.JSONField(default=dict, help_text="What the worker last said: in flight, rate.")
     lease_token = models.UUIDField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
