@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from distill.logic.types import RateLimits
+    from distill.logic.types import RateLimits, Usage
 
 
 class FailureKind(StrEnum):
@@ -37,7 +37,11 @@ class FailureKind(StrEnum):
 
     @property
     def may_be_billed(self) -> bool:
-        """The provider may have produced a completion before this failure."""
+        """The provider may have produced a completion before this failure.
+
+        Never for a limit (429, 503, 529) or a refused request. Of a single failure
+        `TeacherError.may_be_billed` knows more: a request that never left cost nothing.
+        """
         return self in _MAY_BE_BILLED
 
     @property
@@ -60,7 +64,10 @@ _MAY_BE_BILLED = {
     FailureKind.TIMEOUT,
     FailureKind.BROKEN_ENVELOPE,
     FailureKind.EMPTY,
+    # A refusal is a completion; some providers charge for a filtered prompt too.
     FailureKind.REFUSED,
+    FailureKind.TRUNCATED,
+    FailureKind.UNPARSEABLE,
 }
 
 
@@ -77,7 +84,13 @@ class ConflictError(DistillError):
 
 
 class TeacherError(DistillError):
-    """A request got no usable reply. `raw` keeps the body where there was one."""
+    """A request got no usable reply.
+
+    `raw` keeps the body where there was one, and `usage` its token counts where it told them: then
+    that is what it cost. `is_sent` is False only where it is certain that the request never reached
+    the provider (refused connection, unknown host, connect deadline). `rate_limits` is what the
+    headers said, `latency_ms` how long it took until the failure.
+    """
 
     def __init__(
         self,
@@ -88,6 +101,8 @@ class TeacherError(DistillError):
         retry_after: float | None = None,
         raw: bytes = b"",
         latency_ms: int = 0,
+        usage: Usage | None = None,
+        is_sent: bool = True,
         rate_limits: RateLimits | None = None,
     ) -> None:
         super().__init__(message)
@@ -96,4 +111,11 @@ class TeacherError(DistillError):
         self.retry_after = retry_after
         self.raw = raw
         self.latency_ms = latency_ms
+        self.usage = usage
+        self.is_sent = is_sent
         self.rate_limits = rate_limits
+
+    @property
+    def may_be_billed(self) -> bool:
+        """Whether this sending may cost something: its `usage`, or up to its upper bound."""
+        return self.is_sent and self.kind.may_be_billed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Self
 
 from pydantic import model_validator
@@ -97,6 +98,32 @@ out the answer could do serious harm, and codes such as "citation" or "off_topic
 Reply with a JSON object with exactly these keys: "scores", "rationale", "flags".
 "scores" has exactly these keys, each a number from 0 to 1: {names}."""
     return (Message("system", prompts.JUDGE_SYSTEM), Message("user", user))
+
+
+@lru_cache(maxsize=64)
+def judgement_schema(rubric: Rubric) -> dict[str, object]:
+    """The JSON schema of a judge's reply, strict: a score per dimension, rationale, flags.
+
+    Scores have no bounds in it, because not every provider takes them; `parse_judgement` checks.
+    Do not change it: all callers share it.
+    """
+    scores = {
+        "type": "object",
+        "properties": {name: {"type": "number"} for name in rubric.names},
+        "required": list(rubric.names),
+        "additionalProperties": False,
+    }
+    properties = {
+        "scores": scores,
+        "rationale": {"type": "string"},
+        "flags": {"type": "array", "items": {"type": "string"}},
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def parse_judgement(rubric: Rubric, text: str, *, judge: str) -> Scores | Evidence:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Self
 
 import orjson
@@ -113,6 +114,22 @@ def reply_line(template: Template) -> str:
         return f"Reply with plain text only: the {template.reply_fields[0]}."
     headings = ", ".join(f'"## {name}"' for name in template.reply_fields)
     return f"Reply with plain text only, each part under its own heading line: {headings}."
+
+
+@lru_cache(maxsize=256)
+def reply_schema(template: Template) -> dict[str, object] | None:
+    """The JSON schema of the reply, strict: every field a text, all required, no other.
+
+    None for a template whose reply is plain text. Do not change it: all callers share it.
+    """
+    if template.reply_format != "json":
+        return None
+    return {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in template.reply_fields},
+        "required": list(template.reply_fields),
+        "additionalProperties": False,
+    }
 
 
 def write_reply(template: Template, fields: Mapping[str, str]) -> str:

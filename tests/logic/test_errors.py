@@ -13,6 +13,8 @@ def test_what_reached_the_model_may_be_billed():
         FailureKind.BROKEN_ENVELOPE,
         FailureKind.EMPTY,
         FailureKind.REFUSED,
+        FailureKind.TRUNCATED,
+        FailureKind.UNPARSEABLE,
     }
     assert not FailureKind.REFUSED.is_retryable
     assert FailureKind.RATE_LIMITED.is_retryable
@@ -32,6 +34,12 @@ def test_a_teachers_error_carries_what_its_catcher_needs():
     assert (error.kind, error.status, error.retry_after) == (FailureKind.RATE_LIMITED, 429, 3.0)
     assert (error.raw, error.latency_ms, str(error)) == (b"x", 7, "Wait.")
     assert isinstance(error, DistillError)
+
+
+def test_what_never_left_was_not_billed():
+    assert TeacherError(FailureKind.CONNECTION, "Reset.").may_be_billed
+    assert not TeacherError(FailureKind.CONNECTION, "Refused.", is_sent=False).may_be_billed
+    assert not TeacherError(FailureKind.RATE_LIMITED, "Wait.").may_be_billed
 
 
 def test_an_input_error_is_a_value_error():
