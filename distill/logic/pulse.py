@@ -7,7 +7,7 @@ It is a reading with what only the book knows. `write_pulse` fills `Shift.pulse`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from distill.logic.reading import Reading, read_reading, write_reading
@@ -21,7 +21,7 @@ class Pulse:
     requests wait for their next try, and how many for another run's reply, at its end; whether what
     comes next does not fit into the budget before something that is on the way has come back."""
 
-    reading: Reading = Reading()
+    reading: Reading = field(default_factory=Reading)
     finished: int = 0
     waiting: int = 0
     busy: int = 0
