@@ -175,17 +175,21 @@ def time_left(
         return TimeLeft(None, "")
     if reason := _why_waiting(now):
         return TimeLeft(None, f"waiting: {reason}; cannot tell")
-    span = f"from the last {recent.seconds:,.0f} s"
+    return _by_pace(pending, recent, replies_a_draw)
+
+
+def _by_pace(pending: int, recent: Stretch, replies_a_draw: int) -> TimeLeft:
+    span = f"the last {recent.seconds:,.0f} s"
     if recent.finished:
-        words = f"{span}: {_rate(recent.samples_per_s)} samples/s, {pending:,} left"
+        words = f"from {span}: {_rate(recent.samples_per_s)} samples/s, {pending:,} left"
         return TimeLeft(math.ceil(pending / recent.samples_per_s), words)
     if recent.replies:
         seconds = math.ceil(pending * replies_a_draw / recent.replies_per_s)
-        words = f"{span}: {_rate(recent.replies_per_s)} replies/s, {replies_a_draw} a sample"
+        words = f"from {span}: {_rate(recent.replies_per_s)} replies/s, {replies_a_draw} a sample"
         return TimeLeft(seconds, f"{words}, {pending:,} left")
-    if not recent.seconds:
-        return TimeLeft(None, "nothing measured yet")
-    return TimeLeft(None, f"no reply in the last {recent.seconds:,.0f} s; cannot tell")
+    return TimeLeft(
+        None, f"no reply in {span}; cannot tell" if recent.seconds else "nothing measured yet"
+    )
 
 
 def _why_waiting(now: Pulse) -> str:

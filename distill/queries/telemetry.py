@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from distill.logic.pulse import Pulse, read_pulse
-from distill.logic.reading import lay_together
+from distill.logic.reading import Reading, lay_together
 from distill.logic.stretch import Stretch, stretch_of
 from distill.models import Run, Shift
 
@@ -88,12 +88,11 @@ def read_live(run: Run, *, now: datetime) -> Live:
     shifts = list(run.shifts.order_by("-id")[:MAX_WORKERS])
     at_work = [shift for shift in shifts if shift.ended_at is None]
     heard = {shift.pk for shift in at_work if now - shift.heartbeat_at <= HEARD_WITHIN}
-    pulses = {shift.pk: read_pulse(shift.pulse) for shift in at_work}
-    together = lay_pulses_together([pulses[pk] for pk in heard])
+    pulses = {shift.pk: read_pulse(shift.pulse) for shift in at_work if shift.pk in heard}
+    together = lay_pulses_together(list(pulses.values()))
     return Live(
         workers=tuple(
-            _worker(shift, pulses[shift.pk], shift.pk in heard, together.reading.slots)
-            for shift in reversed(at_work)
+            _worker(shift, pulses.get(shift.pk), together) for shift in reversed(at_work)
         ),
         now=together,
         recent=_recent(run, now),
@@ -112,17 +111,19 @@ def lay_pulses_together(pulses: Sequence[Pulse]) -> Pulse:
     )
 
 
-def _worker(shift: Shift, pulse: Pulse, is_heard: bool, slots: int) -> Worker:
-    own = pulse.reading.slots if is_heard else 0
+def _worker(shift: Shift, pulse: Pulse | None, together: Pulse) -> Worker:
+    """`pulse` is None where the shift is not heard of any more."""
+    own = pulse.reading if pulse else Reading()
+    slots = together.reading.slots
     return Worker(
         host=shift.host,
         pid=shift.pid,
         since=shift.started_at,
         heard_at=shift.heartbeat_at,
-        is_heard=is_heard,
-        slots=own,
-        in_flight=pulse.reading.in_flight if is_heard else 0,
-        share=own / slots if slots else 0.0,
+        is_heard=pulse is not None,
+        slots=own.slots,
+        in_flight=own.in_flight,
+        share=own.slots / slots if slots else 0.0,
     )
 
 
