@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from distill.logic.errors import FailureKind
+
 _FIRST_MS = 1.0
 _GROWTH = 1.1
 NUM_BUCKETS = 144
@@ -21,9 +23,11 @@ NUM_BUCKETS = 144
 class LaneReading:
     """One teacher during a reading: counts, tokens, how long its replies took, its throttle.
 
-    `failures` counts replies that were failures, by `FailureKind`; `latencies` maps a bucket's
-    number to how many replies fell into it. `limit` is how many requests the throttle allowed at
-    once at the end, `state` whether its circuit was "closed", "open" or "half_open".
+    `failures` counts requests that failed, by `FailureKind`; a reply that was cut short counts
+    among the `replies` and, as "truncated", among the failures too. `latencies` maps a bucket's
+    number to how many replies fell into it. `in_flight` and `limit` are how many requests were on
+    the way and how many the throttle allowed at once, at the end; `state` whether its circuit was
+    "closed", "open" or "half_open" then.
     """
 
     sent: int = 0
@@ -32,17 +36,33 @@ class LaneReading:
     input_tokens: int = 0
     output_tokens: int = 0
     latencies: Mapping[int, int] = field(default_factory=dict)
+    in_flight: int = 0
     limit: float = 0.0
     state: str = "closed"
+
+    @property
+    def num_answered(self) -> int:
+        """Requests that came to an end, each once: what shares of failures are shares of."""
+        failed = sum(self.failures.values()) - self.failures.get(FailureKind.TRUNCATED.value, 0)
+        return self.replies + failed
+
+    def share_of(self, kind: FailureKind) -> float:
+        """Which share of the requests that came to an end failed so, 0 to 1."""
+        return self.failures.get(kind.value, 0) / self.num_answered if self.num_answered else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Some seconds of a worker. `busy_seconds` adds up over its slots: each counts while its
-    request is on the way, from the moment it was sent to the last byte of its reply."""
+    """Some seconds of a worker.
+
+    `busy_seconds` adds up over its slots: each counts while its request is on the way, from the
+    moment it was sent to the last byte of its reply. `slots` and `in_flight` are those of the end;
+    `slot_seconds` adds up the slots over the seconds, as they may have changed between.
+    """
 
     seconds: float = 0.0
     slots: int = 0
+    slot_seconds: float = 0.0
     busy_seconds: float = 0.0
     in_flight: int = 0
     lanes: Mapping[str, LaneReading] = field(default_factory=dict)
@@ -54,8 +74,8 @@ class Reading:
 
     @property
     def occupancy(self) -> float:
-        """Which share of the slots was busy, 0 to 1."""
-        return self.concurrency / self.slots if self.slots else 0.0
+        """Which share of the slots was busy; above 1 only while a pool that shrank empties."""
+        return self.busy_seconds / self.slot_seconds if self.slot_seconds else 0.0
 
 
 def bucket_of(latency_ms: float) -> int:
@@ -92,11 +112,10 @@ def lay_together(readings: Sequence[Reading]) -> Reading:
     """Readings of several workers over the same seconds: slots and limits add up, seconds do not."""
     if not readings:
         return Reading()
-    seconds = max(reading.seconds for reading in readings)
-    # A worker that was there for a part of the time fills its slots for that part.
     return replace(
         _sum_lanes(readings, _parallel_lane),
-        seconds=seconds,
+        # A worker that was there for a part of the time adds its slots for that part alone.
+        seconds=max(reading.seconds for reading in readings),
         slots=sum(reading.slots for reading in readings),
         in_flight=sum(reading.in_flight for reading in readings),
     )
@@ -128,16 +147,30 @@ def _sum_lanes(
     for reading in readings:
         for name, lane in reading.lanes.items():
             lanes[name] = merge(lanes[name], lane) if name in lanes else lane
-    return Reading(busy_seconds=sum(reading.busy_seconds for reading in readings), lanes=lanes)
+    return Reading(
+        slot_seconds=sum(reading.slot_seconds for reading in readings),
+        busy_seconds=sum(reading.busy_seconds for reading in readings),
+        lanes=lanes,
+    )
 
 
 def _later_lane(first: LaneReading, second: LaneReading) -> LaneReading:
-    return replace(_counts(first, second), limit=second.limit, state=second.state)
+    return replace(
+        _counts(first, second),
+        in_flight=second.in_flight,
+        limit=second.limit,
+        state=second.state,
+    )
 
 
 def _parallel_lane(one: LaneReading, other: LaneReading) -> LaneReading:
     worst = max(one.state, other.state, key=["closed", "half_open", "open"].index)
-    return replace(_counts(one, other), limit=one.limit + other.limit, state=worst)
+    return replace(
+        _counts(one, other),
+        in_flight=one.in_flight + other.in_flight,
+        limit=one.limit + other.limit,
+        state=worst,
+    )
 
 
 def _counts(one: LaneReading, other: LaneReading) -> LaneReading:
