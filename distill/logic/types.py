@@ -74,8 +74,8 @@ class Reply:
     """A whole answer of a model: an envelope of the protocol with non-empty content.
 
     `raw` is the body as it arrived; `text` the assistant's content, `reasoning` what it thought
-    before, kept apart; `model` the id that the
-    provider says answered (which may differ from the one asked for).
+    before, kept apart; `model` the id that the provider says answered (which may differ from the
+    one asked for).
     """
 
     raw: bytes

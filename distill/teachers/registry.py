@@ -23,10 +23,12 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from distill.logic.errors import FailureKind, InputError, TeacherError
+from distill.logic.retry import Deadlines
 from distill.logic.types import Message, Reply, Request, Teacher
+from distill.teachers.endpoint import Endpoint
 from distill.teachers.offline import offline_teacher
 from distill.teachers.offline.models import OFFLINE_MODELS
-from distill.teachers.openai_protocol import Endpoint, OpenAIProtocol, open_session
+from distill.teachers.openai_protocol import OpenAIProtocol, open_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +174,21 @@ async def open_teachers(
     *,
     slots: int,
     offline_url: str | None = None,
+    deadlines: Deadlines | None = None,
     connect_timeout: float = 10.0,
     total_timeout: float = 180.0,
 ) -> AsyncIterator[Teacher]:
     """A teacher that routes by `request.teacher`, over one session with `slots` connections.
 
-    Timeouts are seconds a request. A name that cannot be resolved is a TeacherError when it is
-    asked (AUTHENTICATION); call `resolve` beforehand to tell a person early.
+    `deadlines` hold for each request; the two timeouts, in seconds, stand in where there are none.
+    A name that cannot be resolved is a TeacherError when it is asked (AUTHENTICATION); call
+    `resolve` beforehand to tell a person early.
     """
+    limits = deadlines or Deadlines(
+        connect_seconds=connect_timeout,
+        first_byte_seconds=total_timeout,
+        total_seconds=total_timeout,
+    )
     endpoints: dict[str, Endpoint] = {}
 
     def find_endpoint(name: str) -> Endpoint:
@@ -188,12 +197,7 @@ async def open_teachers(
         return endpoints[name]
 
     async with open_session(slots=slots) as session:
-        yield OpenAIProtocol(
-            session,
-            find_endpoint,
-            connect_timeout=connect_timeout,
-            total_timeout=total_timeout,
-        )
+        yield OpenAIProtocol(session, find_endpoint, deadlines=limits)
 
 
 def check_teacher(

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
+from distill.teachers.durations import read_duration, read_number
+
 _MAX_SECONDS = 24 * 3600.0
 
 _RETRY_DELAY = re.compile(r'"(?:retryDelay|retry_after|retryAfter)"\s*:\s*"?([\d.]+)(s?)"?')
@@ -33,20 +35,13 @@ def read_retry_after(headers: Mapping[str, str], raw: bytes, *, now: float) -> f
     return None
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
-
-
 def _milliseconds(text: str | None) -> float | None:
-    value = _number(text)
+    value = read_number(text)
     return None if value is None else value / 1000
 
 
 def _seconds_or_date(text: str | None, now: float) -> float | None:
-    seconds = _number(text)
+    seconds = read_number(text)
     if seconds is not None or not text:
         return seconds
     try:
@@ -58,28 +53,6 @@ def _seconds_or_date(text: str | None, now: float) -> float | None:
 def _hint_in(body: str) -> float | None:
     field = _RETRY_DELAY.search(body)
     if field:
-        return _number(field.group(1))
+        return read_number(field.group(1))
     words = _TRY_AGAIN.search(body)
-    return _duration(words.group(1)) if words else None
-
-
-def _duration(text: str) -> float | None:
-    """`1m3.5s`, `250ms`, `20 seconds` as seconds."""
-    total = 0.0
-    parts = re.findall(r"([\d.]+) ?([a-z]+)", text.lower())
-    for amount, unit in parts:
-        value, seconds = _number(amount), _unit_seconds(unit)
-        if value is None or seconds is None:
-            break
-        total += value * seconds
-    return total or None
-
-
-def _unit_seconds(unit: str) -> float | None:
-    if unit in ("ms", "msec") or unit.startswith("millisecond"):
-        return 0.001
-    if unit in ("m", "min", "mins") or unit.startswith("minute"):
-        return 60.0
-    if unit in ("h", "hr") or unit.startswith("hour"):
-        return 3600.0
-    return 1.0 if unit in ("s", "sec", "secs") or unit.startswith("second") else None
+    return read_duration(words.group(1)) if words else None

@@ -15,8 +15,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from distill.logic.errors import FailureKind, TeacherError
+from distill.logic.retry import Deadlines
 from distill.logic.types import Message, Reply, Request, Usage
-from distill.teachers.openai_protocol import Endpoint, OpenAIProtocol, build_body, open_session
+from distill.teachers.endpoint import Endpoint
+from distill.teachers.openai_protocol import OpenAIProtocol, build_body, open_session
 from distill.teachers.retry_after import read_retry_after
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -25,13 +27,15 @@ QUESTION = Request("test:some-model", (Message("user", "Why?\nPlease."),), {"tem
 ENDPOINT = Endpoint("http://127.0.0.1:1/v1", "secret-key", "some-model", "test")
 
 
-def ask(handler: Handler, **timeouts: float) -> Reply:
+def ask(handler: Handler, **deadlines: float) -> Reply:
     async def run() -> Reply:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", handler)
         async with TestServer(app) as server, open_session(slots=2) as session:
             endpoint = replace(ENDPOINT, base_url=str(server.make_url("/v1")))
-            return await OpenAIProtocol(session, lambda _name: endpoint, **timeouts).ask(QUESTION)
+            return await OpenAIProtocol(
+                session, lambda _name: endpoint, deadlines=Deadlines(**deadlines)
+            ).ask(QUESTION)
 
     return asyncio.run(run())
 
@@ -45,9 +49,9 @@ def answering(body: Any, status: int = 200, headers: dict[str, str] | None = Non
     return handle
 
 
-def failure_of(handler: Handler, **timeouts: float) -> TeacherError:
+def failure_of(handler: Handler, **deadlines: float) -> TeacherError:
     with pytest.raises(TeacherError) as caught:
-        ask(handler, **timeouts)
+        ask(handler, **deadlines)
     return caught.value
 
 
@@ -172,7 +176,7 @@ def test_a_slow_server_is_a_timeout():
         await asyncio.sleep(0.6)
         return web.Response()
 
-    error = failure_of(handle, total_timeout=0.15)
+    error = failure_of(handle, total_seconds=0.15)
     assert error.kind is FailureKind.TIMEOUT
     assert error.latency_ms >= 100
 

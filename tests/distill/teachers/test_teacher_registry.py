@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from distill.logic.errors import FailureKind, InputError, TeacherError
 from distill.logic.types import Message, Request
 from distill.teachers.offline import offline_teacher
-from distill.teachers.openai_protocol import Endpoint
+from distill.teachers.endpoint import Endpoint
 from distill.teachers.registry import (
     PROVIDERS,
     canonical_name,
