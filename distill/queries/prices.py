@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import lru_cache
+from pathlib import Path
 
 from distill.logic.errors import InputError
-from distill.logic.price_table import PriceTable
+from distill.logic.price_table import PriceTable, load_price_table
 from distill.logic.prices import FREE, TokenPrice
 from distill.logic.recipe import Recipe
 from distill.models import PriceList, Run
 from distill.teachers.registry import canonical_name, is_free
+
+SHIPPED = Path(__file__).parent.parent / "prices.yaml"
 
 
 def prices_of(run: Run) -> dict[str, TokenPrice | None]:
@@ -45,6 +49,17 @@ def table_of(price_list: PriceList | None) -> PriceTable | None:
 def newest_price_list() -> PriceList | None:
     """The version that goes with new runs; None before the shipped one was stored."""
     return PriceList.objects.select_related("created_by").first()
+
+
+def current_table() -> PriceTable:
+    """The table that goes with new runs."""
+    return table_of(newest_price_list()) or shipped_table()
+
+
+@lru_cache(maxsize=1)
+def shipped_table() -> PriceTable:
+    """The table that comes with this version of the project."""
+    return load_price_table(SHIPPED.read_text(encoding="utf-8"))
 
 
 def _named(recipe: Recipe) -> Iterator[tuple[str, TokenPrice | None]]:
