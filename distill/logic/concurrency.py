@@ -8,8 +8,11 @@ from collections import deque
 _FIRST = 32.0
 _DOUBLING_SECONDS = 0.5
 _LONGEST_STEP = 1.0
-TOLERATED = 0.1
+TOLERATED = 0.08
 """A share of refusals up to this lowers nothing."""
+_STORM = 0.5
+_FUTILE_ROUNDS = 2
+_HALF_LIFE_SECONDS = 60.0
 _ENOUGH_OUTCOMES = 50
 _SMALLEST_SCALE = 10.0
 _PROBING_SECONDS = 15.0
@@ -27,21 +30,27 @@ class ConcurrencyLimit:
     provider's speed (Little 1961), and W · (1 − share) = C.
 
     **Decrease**, at most once a round trip, looking only at requests sent after the last one: when
-    the refused are more than a tenth of n outcomes and one standard deviation, 0.1 n + √(0.1 n),
-    the limit becomes W · max(1 − share, ½): proportional to the share and at most by half as in
-    DCTCP (Alizadeh 2010, RFC 8257). Random refusals of a few per cent change nothing; the places
-    they hold are made up for by at most 1 / (1 − 0.1) as many places as there may be requests.
+    the refused are more than the tolerated share p = 8 % of n outcomes and one standard deviation,
+    p n + √(p n), the limit becomes W · max(1 − share, ½): proportional to the share and at most by
+    half as in DCTCP (Alizadeh 2010, RFC 8257). Random refusals of a few per cent change nothing;
+    the places they hold are made up for by up to 1 / (1 − p) times as many places as requests.
+
+    **Futile decreases.** If the limit is the reason, a decrease ends the refusals. Where half of
+    them are left after two, they have another reason, which asking less does not remedy: the
+    decreases are undone, and that share (`background`) is tolerated too. It halves each minute, so
+    that the question is put again.
 
     **Increase**, while at least half of the places are taken (RFC 7661) and refusals tolerable. Up
     to `known`, where it last went wrong: twice as many each half second (slow start up to a
-    threshold, RFC 5681). Above: known + 0.1 · max(known, 10) · (t / T)³, flat at first and ever
+    threshold, RFC 5681). Above: known + p · max(known, 10) · (t / T)³, flat at first and ever
     faster (CUBIC's probing, RFC 9438), T being 15 s or ten round trips. `known` is the new limit
     after a decrease; after a storm, refusals of more than half, it lies half way back.
     """
 
     __slots__ = (
-        "_at", "_cap", "_good_limit", "_held", "_known", "_limit", "_num_latencies", "_peak",
-        "_probed_seconds", "_refused", "_reply_seconds", "_round_began", "_served", "_since",
+        "_at", "_background", "_cap", "_futile_rounds", "_good_limit", "_held", "_is_suspended",
+        "_known", "_known_before", "_limit", "_num_latencies", "_peak", "_probed_seconds",
+        "_refused", "_reply_seconds", "_round_began", "_served", "_share_before", "_since",
         "ceiling", "in_flight",
     )  # fmt: skip
 
@@ -55,6 +64,10 @@ class ConcurrencyLimit:
             self._known = float(remembered)
             self._limit = min(_FIRST, max(1.0, remembered / 2))
         self._good_limit = 2 * self._limit
+        self._is_suspended = False
+        self._known_before = self._known
+        self._background = self._share_before = 0.0
+        self._futile_rounds = 0
         self._held: deque[tuple[float, float | None]] = deque()
         self._reply_seconds = _UNKNOWN_SECONDS
         self._num_latencies = 0
@@ -96,7 +109,8 @@ class ConcurrencyLimit:
         self._num_latencies += 1
         gain = max(_LATENCY_GAIN, 1 / self._num_latencies)
         self._reply_seconds += gain * (max(0.0, now - sent_at) - self._reply_seconds)
-        self._good_limit = self._limit
+        if not self._is_suspended:
+            self._good_limit = self._limit
         self.on_other(now, sent_at=sent_at)
 
     def on_other(self, now: float, *, sent_at: float) -> None:
@@ -116,8 +130,13 @@ class ConcurrencyLimit:
         """Nobody waits for the request any more."""
         self.in_flight -= 1
 
+    def suspend(self) -> None:
+        """Nothing but probes leaves from now on: what becomes of them says nothing of the limit."""
+        self._is_suspended = True
+
     def restart(self, now: float) -> None:
-        """Refusals are over: go on with half of what went well before them, and up to that soon."""
+        """Go on with half of the limit at the last good reply before `suspend`; it is `known`."""
+        self._is_suspended = False
         self._known = min(self._cap, max(1.0, self._good_limit))
         self._limit = max(1.0, self._known / 2)
         self._held.clear()
@@ -139,7 +158,7 @@ class ConcurrencyLimit:
                 self._served += 1
             elif sent_at >= self._since:
                 self._refused += 1
-        if now - self._round_began >= self._reply_seconds:
+        if now - self._round_began >= self._reply_seconds and not self._is_suspended:
             self._end_round(now)
         if now > self._at:
             self._grow(min(now - self._at, _LONGEST_STEP))
@@ -147,19 +166,51 @@ class ConcurrencyLimit:
 
     def _end_round(self, now: float) -> None:
         outcomes = self._served + self._refused
+        self._background *= 0.5 ** ((now - self._round_began) / _HALF_LIFE_SECONDS)
         self._round_began = now
-        tolerated = TOLERATED * outcomes
-        if self._refused > tolerated + math.sqrt(tolerated):
-            self._decrease(self._refused / outcomes)
+        tolerated = self._tolerated * outcomes
+        is_too_much = self._refused > tolerated + math.sqrt(tolerated)
+        if not is_too_much and outcomes < _ENOUGH_OUTCOMES:
+            return
+        share = self._refused / outcomes
+        if self._is_futile(share):
+            self._undo(share)
             self._begin_anew(now)
-        elif outcomes >= _ENOUGH_OUTCOMES:
+        elif is_too_much:
+            self._decrease(share)
+            self._begin_anew(now)
+        else:
             self._served = self._refused = 0
             self._peak = self.in_flight + len(self._held)
 
+    @property
+    def _tolerated(self) -> float:
+        return self._background + TOLERATED * (1 - self._background)
+
+    def _is_futile(self, share: float) -> bool:
+        """Two rounds after a decrease, more than half of the refusals are still there."""
+        if share > self._share_before / 2:
+            self._futile_rounds += self._share_before > 0
+        else:
+            self._share_before = 0.0
+            self._futile_rounds = 0
+        return self._futile_rounds >= _FUTILE_ROUNDS
+
+    def _undo(self, share: float) -> None:
+        # The limit comes back up to `known` by itself.
+        self._known = min(self._cap, self._known_before)
+        self._background = min(share, _STORM)
+        self._share_before = 0.0
+        self._futile_rounds = 0
+
     def _decrease(self, share: float) -> None:
         used = min(self._limit, max(1.0, float(self._peak)))
-        self._limit = max(1.0, min(used - 1, used * max(1 - share, 0.5)))
-        is_storm = share > 0.5
+        excess = (share - self._background) / (1 - self._background)
+        is_storm = share > _STORM
+        if not self._share_before:
+            self._known_before = max(used, self._known)
+        self._share_before = 0.0 if is_storm else max(share, self._share_before)
+        self._limit = max(1.0, min(used - 1, used * max(1 - excess, 0.5)))
         self._known = (self._limit + used) / 2 if is_storm else self._limit
 
     def _begin_anew(self, now: float) -> None:
@@ -174,7 +225,7 @@ class ConcurrencyLimit:
         if (
             self._limit >= self._cap
             or 2 * (self.in_flight + held) < self._limit
-            or refused > TOLERATED * (refused + self._served + self.in_flight)
+            or refused > 2 * self._tolerated * (refused + self._served + self.in_flight)
         ):
             return
         if self._limit < self._known:

@@ -139,8 +139,7 @@ class Throttle:
             if part and tokens is not None:
                 bucket.take(tokens - estimated[part - 1])
         self._concurrency.on_reply(now, sent_at=sent_at)
-        if self._circuit.on_sign_of_life(now, sent_at=sent_at):
-            self._concurrency.restart(now)
+        self._on_sign_of_life(now, sent_at=sent_at)
         self._learn(rate_limits, now=now, sent_at=sent_at)
 
     def on_failure(
@@ -156,18 +155,19 @@ class Throttle:
         weight = _WEIGHTS.get(kind)
         if weight is None:
             self._concurrency.on_other(now, sent_at=sent_at)
-            if self._circuit.on_sign_of_life(now, sent_at=sent_at):
-                self._concurrency.restart(now)
+            self._on_sign_of_life(now, sent_at=sent_at)
         else:
             is_refused = kind is FailureKind.RATE_LIMITED
             self._concurrency.on_failure(now, sent_at=sent_at, is_refused=is_refused)
-            self._circuit.on_failure(
+            has_opened = self._circuit.on_failure(
                 now,
                 sent_at=sent_at,
                 weight=weight,
                 is_last=not self._concurrency.in_flight,
                 patience=self._patience(),
             )
+            if has_opened:
+                self._concurrency.suspend()
         self._learn(rate_limits, now=now, sent_at=sent_at)
 
     def on_cancelled(self, now: float) -> None:
@@ -185,6 +185,10 @@ class Throttle:
             bucket.share(workers)
         for quota in self._quotas:
             quota.share(workers)
+
+    def _on_sign_of_life(self, now: float, *, sent_at: float) -> None:
+        if self._circuit.on_sign_of_life(now, sent_at=sent_at):
+            self._concurrency.restart(now)
 
     def _patience(self) -> float:
         """Seconds without a good reply that say something: two reply times."""
