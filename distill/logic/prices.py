@@ -65,7 +65,8 @@ class TokenPrice(Document):
         # str() gives the number as it was written: 0.15, not 0.1499999999999999944…
         nano = [Fraction(Decimal(str(price))) * 1000 for price in dollars]
         denominator = lcm(*(part.denominator for part in nano))
-        return Rates(*(int(part * denominator) for part in nano), denominator)
+        whole = [int(part * denominator) for part in nano]
+        return Rates(whole[0], whole[1], whole[2], denominator)
 
 
 FREE = TokenPrice(input_per_million=0, output_per_million=0)
