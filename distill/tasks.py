@@ -24,7 +24,7 @@ from distill.services.export import export_dataset
 from distill.services.export_run import export_run, note_failed_export
 from distill.services.ingest import discard_upload, fill_source_file, upload_path
 from distill.services.labels import export_labels
-from distill.services.runs import stale_runs
+from distill.services.shifts import missing_workers
 from distill.services.step import run_step
 
 CLUSTER = "pipeline"
@@ -41,21 +41,33 @@ def enqueue(function: Callable[..., None], *arguments: object) -> None:
 
 
 def enqueue_run(run_id: int) -> None:
-    """Let a worker take the next step of a queued run."""
-    enqueue(run_run, run_id)
+    """Let as many workers as the run wants take their next step of it."""
+    workers = Run.objects.filter(id=run_id).values_list("workers", flat=True).first() or 0
+    for _ in range(workers):
+        enqueue(run_run, run_id)
 
 
 def run_run(run_id: int) -> None:
     """Take one step of a run, and enqueue what follows from it.
 
-    That is the next step if there is more to do; after a whole pipeline whose recipe exports what
-    passed the gate, the export.
+    That is the next step as soon as this one stops feeding, or where it is the last and leaves
+    something to do; after a whole pipeline whose recipe exports what passed the gate, the export.
     """
-    state = run_step(run_id, is_stopping=settings.STOP_FILE.exists)
-    if state == Run.State.QUEUED and not settings.STOP_FILE.exists():
-        enqueue_run(run_id)
+    state = run_step(
+        run_id,
+        is_stopping=settings.STOP_FILE.exists,
+        on_hand_over=lambda: _enqueue_step(run_id),
+    )
+    if state == Run.State.QUEUED:
+        _enqueue_step(run_id)
     if state == Run.State.DONE and run_id in runs_to_export():
         enqueue(run_export_of_run, run_id)
+
+
+def _enqueue_step(run_id: int) -> None:
+    """Let one worker go on, unless all of them are about to end: at the next start they go on."""
+    if not settings.STOP_FILE.exists():
+        enqueue(run_run, run_id)
 
 
 def enqueue_active_runs() -> None:
@@ -68,12 +80,13 @@ def enqueue_active_runs() -> None:
 
 
 def enqueue_stale_runs() -> None:
-    """Enqueue every active run that no worker holds: its step was lost, or never enqueued.
+    """Enqueue the steps that active runs lack: they were lost, or never enqueued.
 
     The export that a run asks for at its end may have been lost in the same way.
     """
-    for run_id in stale_runs():
-        enqueue_run(run_id)
+    for run_id, missing in missing_workers().items():
+        for _ in range(missing):
+            enqueue(run_run, run_id)
     for run_id in runs_to_export(ended_before=timezone.now() - _EXPORT_GRACE):
         enqueue(run_export_of_run, run_id)
 

@@ -14,7 +14,7 @@ from psycopg import sql
 PATIENCE_SECONDS = 60
 # Where the steps of each cluster leave their sign of life.
 HEARTBEATS = {
-    "pipeline": (("distill_run", "heartbeat_at"), ("distill_sourcefile", "beat_at")),
+    "pipeline": (("distill_shift", "heartbeat_at"), ("distill_sourcefile", "beat_at")),
     "gpu": (
         ("training_trainingrun", "heartbeat_at"),
         ("training_evaluation", "heartbeat_at"),

@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from distill.logic.errors import DistillError, InputError
 from distill.logic.plans import PLANS
+from distill.logic.pulse import Pulse
 from distill.logic.reasons import Reason
 from distill.logic.recipe import Recipe as RecipeContent
 from distill.logic.recipe import default_recipe, load_recipe
@@ -28,7 +29,6 @@ from distill.management.progress import progress
 from distill.models import Dataset, Recipe, Run, SampleDraw, SourceFile
 from distill.queries.cells import count_reasons
 from distill.queries.progress import count_states
-from distill.services.book import Pulse
 from distill.services.ingest import dataset_for_file, fill_source_file, open_source_file
 from distill.services.recipes import save_recipe
 from distill.services.runs import continue_run, request_stop
@@ -223,7 +223,7 @@ def work_off(run: Run, *, label: str, faults: str = "none") -> Run:
             )
             if state == "held" and _is_active(run):
                 # A worker of `make up` has taken it: what it does is shown until it has ended.
-                _show(run, bar.update, stop, {})
+                _show(run, bar.update, stop)
                 time.sleep(FOLLOW_SECONDS)
             elif state != Run.State.QUEUED:
                 break
@@ -235,10 +235,12 @@ def work_off(run: Run, *, label: str, faults: str = "none") -> Run:
     return run
 
 
-def _show(run: Run, update: Callable[..., None], stop: Callable[[], bool], pulse: Pulse) -> None:
+def _show(
+    run: Run, update: Callable[..., None], stop: Callable[[], bool], pulse: Pulse | None = None
+) -> None:
     if stop():
         request_stop(run_id=run.id)
-    _show_counts(run, update, **({"in_flight": pulse["in_flight"]} if pulse else {}))
+    _show_counts(run, update, **({"in_flight": pulse.reading.in_flight} if pulse else {}))
 
 
 def _is_active(run: Run) -> bool:

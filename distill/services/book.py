@@ -6,7 +6,6 @@ import heapq
 import itertools
 import random
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -18,12 +17,18 @@ from django.utils import timezone
 from distill.engine.window import Arrival, Sending, Turn
 from distill.logic.errors import FailureKind, TeacherError
 from distill.logic.plans import PLANS
+from distill.logic.pulse import Pulse, write_pulse
+from distill.logic.reading import Reading
 from distill.logic.retry import next_delay
 from distill.logic.types import Reply
-from distill.models import Run, RunEvent, SampleDraw
-from distill.services import ledger, runs
+from distill.models import Run, RunEvent, Shift
+from distill.services import ledger, shifts
 from distill.services.advance import begin, give_up, take_replies
+from distill.services.hand import Hand
 from distill.services.orders import Answered, Job, Order
+from distill.services.populate import Populator
+from distill.services.runs import TAKEN_OVER, LeaseLostError
+from distill.services.shifts import Standing
 from distill.teachers.openai_protocol import reread
 
 REQUEST_SECONDS = 180.0
@@ -40,8 +45,6 @@ HOPELESS_FAILURES = 25
 knows no such model."""
 
 _OF_THE_SAMPLE = (FailureKind.REFUSED, FailureKind.CONTEXT_TOO_LONG)
-
-Pulse = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +65,26 @@ class Book:
     def __init__(
         self,
         run: Run,
-        token: uuid.UUID,
+        shift: Shift,
         *,
         is_over: Callable[[], bool],
         on_pulse: Callable[[Pulse], None] | None,
+        on_hand_over: Callable[[], None] | None,
     ) -> None:
         content = run.recipe.content
         self.job = Job(run.id, run.dataset_id, run.recipe_id, content, PLANS[run.kind])
         self.slots = content.teacher.slots
-        self._run, self._token = run, token
+        self._run, self._shift = run, shift
+        self._populator = Populator(run)
+        self._hand = Hand(shift)
         self._is_over, self._on_pulse = is_over, on_pulse
         self._ready: deque[Order] = deque()
         self._later: list[tuple[float, int, Order]] = []
         self._sequence = itertools.count()
         self._in_flight: set[bytes] = set()
-        self._cursor = 0
-        self._exhausted = False
-        self._draining, self._stop_message = "", ""
+        self._standing: Standing | None = None
+        self._draining, self._stop_message = False, ""
+        self._on_hand_over = on_hand_over
         self._next_pulse = 0.0
         self._counts = {"replies": 0, "known": 0, "retries": 0}
         self._last_counted = (time.monotonic(), 0)
@@ -93,34 +99,34 @@ class Book:
         """
         self._keep(arrivals)
         self._pulse()
-        runs.populate_run(run=self._run, on_batch=self._pulse)
+        if not self._draining:
+            self._populator.write_some(on_batch=self._pulse)
+        self._hand.look_again()
         self._take(arrivals)
         self._wake()
         sendings = self._fill(free_slots)
-        has_more = self._has_work or bool(self._later) or not self._exhausted
-        finished = not self._in_flight and (bool(self._draining) or not has_more)
+        has_more = self._has_work or bool(self._later) or self._may_get_more
+        finished = not self._in_flight and (self._draining or not has_more)
         return Turn(sendings, wake_after=self._until_next(), is_finished=finished)
 
-    def outcome(self) -> tuple[str, str]:
-        """In which state, and with which words, the run is left after the window has closed."""
-        if self._draining:
-            return self._draining, self._stop_message
-        return Run.State.DONE, ""
-
-    def end(self, state: str, message: str) -> None:
-        """Say in the log how it ended, and let the run go."""
-        if message or state == Run.State.DONE:
-            level = RunEvent.Level.ERROR if state == Run.State.FAILED else RunEvent.Level.INFO
-            self._log(message or "Done.", level)
-        runs.release_run(run_id=self._run.id, token=self._token, state=state, message=message)
+    @property
+    def stop_message(self) -> str:
+        """Why nobody can go on with the run, where it was this worker that found out."""
+        return self._stop_message
 
     # --- feeding and buying -----------------------------------------------------------------------
 
     @property
     def _has_work(self) -> bool:
         """Something can be bought now, or further rows may be fetched."""
-        may_feed = not self._exhausted and len(self._later) < MOST_WAITING
+        may_feed = not self._hand.is_exhausted and len(self._later) < MOST_WAITING
         return not self._draining and (bool(self._ready) or may_feed)
+
+    @property
+    def _may_get_more(self) -> bool:
+        """Somebody is still writing sample × draws down, or a silent worker may have died."""
+        is_any_quiet = self._standing is not None and self._standing.is_any_quiet
+        return not self._populator.is_done or is_any_quiet
 
     def _fill(self, free_slots: int) -> list[Sending[Tag]]:
         until = time.monotonic() + TURN_SECONDS
@@ -136,19 +142,12 @@ class Book:
     def _feed(self, wanted: int) -> None:
         """Fetch the next rows; larger batches of them where no model is asked for a completion."""
         num_rows = max(wanted, 64) if self.job.plan.asks else EXAMINED_ROWS
-        rows = list(
-            SampleDraw.objects.filter(
-                run=self._run, state=SampleDraw.State.PENDING, id__gt=self._cursor
-            )
-            .select_related("sample", "completion", "verdict")
-            .order_by("id")[:num_rows]
-        )
-        if not rows:
-            self._exhausted = True
-            return
-        self._cursor = rows[-1].id
-        with self._holding():
-            self._ready.extend(begin(self.job, rows))
+        rows = self._hand.feed(num_rows)
+        if rows:
+            with self._holding():
+                orders = begin(self.job, rows)
+            self._hand.move(begun=[row.id for row in rows], orders=orders)
+            self._ready.extend(orders)
 
     def _buy(self, wanted: int) -> list[Sending[Tag]]:
         """Buy from the ready orders; known replies are taken at once, at no cost."""
@@ -183,7 +182,7 @@ class Book:
             elif self._in_flight:
                 self._postpone(order, 0.2)  # what is in flight may cost less than was reserved
             else:
-                self._drain(Run.State.STOPPED, "Out of budget: raise it and resume.")
+                self._drain("Out of budget: raise it and resume.")
         self._counts["known"] += len(known)
         self._follow(known)
         return sendings
@@ -225,15 +224,16 @@ class Book:
         if answered:
             with self._holding():
                 orders = take_replies(self.job, answered)
+            self._hand.move(ended=[answer.order for answer in answered], orders=orders)
             self._ready.extendleft(reversed(orders))
 
     def _holding(self) -> AbstractContextManager[None]:
-        return runs.holding(run_id=self._run.id, token=self._token)
+        return shifts.holding(self._shift)
 
     def _handle_failure(self, order: Order, error: TeacherError) -> None:
         """Try again later, or give the sample × draw up; some failures end the run."""
         if error.kind.stops_the_run:
-            self._drain(Run.State.FAILED, str(error))
+            self._fail(str(error))
             return
         limited = error.kind is FailureKind.RATE_LIMITED
         order = replace(
@@ -256,12 +256,12 @@ class Book:
             return
         with self._holding():
             give_up(order, error)
+        self._hand.move(ended=[order], orders=())
         self._log(f"{order.work.row}: {error.kind}: {error}", RunEvent.Level.WARNING)
         self._given_up_in_a_row += error.kind not in _OF_THE_SAMPLE
         if self._given_up_in_a_row >= HOPELESS_FAILURES:
-            self._drain(
-                Run.State.FAILED,
-                f"{HOPELESS_FAILURES} requests in a row were given up, the last one: {error}",
+            self._fail(
+                f"{HOPELESS_FAILURES} requests in a row were given up, the last one: {error}"
             )
 
     # --- waiting, stopping, telling ---------------------------------------------------------------
@@ -282,10 +282,22 @@ class Book:
             due = 0.0
         return max(0.01, due - time.monotonic())
 
-    def _drain(self, state: str, message: str) -> None:
-        """Send nothing more; the run is left in `state`. The first cause stands."""
+    def _drain(self, message: str = "") -> None:
+        """Send nothing more. `message` says why the run cannot go on; the first cause stands."""
         if not self._draining:
-            self._draining, self._stop_message = state, message
+            self._draining, self._stop_message = True, message
+
+    def _fail(self, message: str) -> None:
+        """Let all workers stop."""
+        shifts.fail_run(shift=self._shift, message=message)
+        self._drain()
+
+    def _hand_over(self) -> None:
+        """Feed no more: the rest is for a successor, which need not wait for what is in flight."""
+        self._hand.give_back()
+        if not self._draining and self._on_hand_over is not None:
+            self._on_hand_over()
+        self._drain()
 
     def _pulse(self) -> None:
         """Once a second: renew the lease, tell how things are, see whether to stop."""
@@ -293,23 +305,20 @@ class Book:
         if now < self._next_pulse:
             return
         self._next_pulse = now + PULSE_SECONDS
-        since, before = self._last_counted
-        rate = (self._counts["replies"] - before) / max(now - since, 0.001)
-        self._last_counted = (now, self._counts["replies"])
-        pulse: Pulse = {
-            "in_flight": len(self._in_flight),
-            "slots": self.slots,
-            "replies_per_s": round(rate, 1),
-            "waiting": len(self._later),
-            **self._counts,
-        }
-        state = runs.beat(run_id=self._run.id, token=self._token, pulse=pulse)
-        if state is None:
-            raise runs.LeaseLostError(runs.TAKEN_OVER)
-        if state == Run.State.STOPPING:
-            self._drain(Run.State.STOPPED, "Stopped on request.")
+        pulse = Pulse(
+            reading=Reading(slots=self.slots, in_flight=len(self._in_flight)),
+            finished=self._hand.num_finished,
+            waiting=len(self._later),
+        )
+        self._hand.num_finished = 0
+        shifts.end_dead_shifts(run_id=self._run.id)
+        self._standing = shifts.beat(shift=self._shift, pulse=write_pulse(pulse))
+        if self._standing is None:
+            raise LeaseLostError(TAKEN_OVER)
+        if self._standing.state == Run.State.STOPPING:
+            self._drain()
         elif self._is_over():
-            self._drain(Run.State.QUEUED, "")
+            self._hand_over()
         if self._on_pulse is not None:
             self._on_pulse(pulse)
 

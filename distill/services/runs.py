@@ -1,59 +1,39 @@
-"""The life of a run: made, claimed by one worker at a time, stopped, resumed, ended.
+"""The life of a run as people move it: made, stopped, resumed. Its shifts take it from there.
 
-    queued ─► running ─► done | failed | stopped        stopped, failed, done ─► queued (resume)
-                 └─► stopping ─► stopped
+    queued ─► running ─► done                           stopped, failed, done ─► queued (resume)
+                 └─► stopping ─► stopped | failed
 
 Every change is a conditional update whose row count is looked at (invariant 6).
 """
 
 from __future__ import annotations
 
-import itertools
-import uuid
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import Case, F, Q, QuerySet, Value, When
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from distill.logic.errors import DistillError, FailureKind, InputError
 from distill.logic.plans import PLANS
+from distill.logic.prices import TokenPrice
 from distill.logic.reasons import Reason, in_order
-from distill.models import (
-    CompletionState,
-    Dataset,
-    Recipe,
-    Run,
-    RunEvent,
-    Sample,
-    SampleDraw,
-)
-from distill.queries.rejected import rejected_states
+from distill.models import Dataset, Recipe, Run, RunEvent, SampleDraw
+from distill.queries.prices import prices_by_name, table_of
+from distill.queries.runs import models_of
+from distill.services.chunks import reopen_chunks
+from distill.services.price_lists import current_price_list
+from distill.services.raise_budget import raise_budget
 from distill.teachers.registry import is_free
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-LEASE = timedelta(seconds=15)
-"""A worker that has not been heard of for so long has lost its run."""
-
-TAKEN_OVER = "Another worker has taken this run over."
-
-_BATCH = 5000
-
-_STARTS_FROM = {
-    Run.Kind.FILTER: [CompletionState.State.NEW],
-    Run.Kind.JUDGE: [CompletionState.State.NEW, CompletionState.State.FILTERED],
-    Run.Kind.GATE: list(CompletionState.State),
-}
+TAKEN_OVER = "Another worker has taken over what this one had."
 
 
 class LeaseLostError(DistillError):
-    """Another worker has taken the run over; this one must write nothing more."""
+    """Another worker has taken over; this one must write nothing more."""
 
 
 def create_run(
@@ -73,8 +53,11 @@ def create_run(
     (any, where none is given). Raises InputError where a model that costs money would be asked
     without any limit, or where a budget is given and a price is not known.
     """
-    _refuse_unlimited(recipe, kind, sample_limit, budget_nano)
+    price_list = current_price_list()
+    prices = prices_by_name(recipe.content, table_of(price_list))
+    _refuse_unlimited(recipe, prices, kind, sample_limit, budget_nano)
     return Run.objects.create(
+        price_list=price_list,
         dataset=dataset,
         recipe=recipe,
         kind=kind,
@@ -121,24 +104,24 @@ def continue_run(
             reasons=reasons,
         )
     if budget_nano is not None:
-        _refuse_unlimited(recipe, kind, sample_limit, budget_nano)
-        Run.objects.filter(id=run.id).update(budget_nano=budget_nano)
+        raise_budget(run_id=run.id, budget_nano=budget_nano)
     resume_run(run_id=run.id)
     return Run.objects.select_related("recipe").get(id=run.id)
 
 
 def _refuse_unlimited(
-    recipe: Recipe, kind: str, sample_limit: int | None, budget_nano: int | None
+    recipe: Recipe,
+    prices: Mapping[str, TokenPrice | None],
+    kind: str,
+    sample_limit: int | None,
+    budget_nano: int | None,
 ) -> None:
-    content, plan = recipe.content, PLANS[kind]
-    asked = {judge.teacher: judge.known_price for judge in content.judges if plan.judges}
-    if plan.asks or plan.regenerates:
-        asked[content.teacher.name] = content.teacher.known_price
-    for name, price in asked.items():
-        if budget_nano is not None and price is None and not is_free(name):
+    for name in models_of(recipe.document, kind):
+        if budget_nano is not None and prices[name] is None:
             raise InputError(
-                f"A budget needs the price of {name}: set it in recipe {recipe} "
-                f"(price: input_per_million, output_per_million)."
+                f"A budget needs the price of {name}: add it to the prices (the page “Prices”, or "
+                f"manage.py prices), or to recipe {recipe} "
+                "(price: input_per_million, output_per_million)."
             )
         if sample_limit is None and budget_nano is None and not is_free(name):
             raise InputError(
@@ -154,7 +137,11 @@ def request_stop(*, run_id: int) -> bool:
         state=Run.State.STOPPED, finished_at=timezone.now(), message="Stopped before it began."
     ):
         return True
-    return bool(run.filter(state=Run.State.RUNNING).update(state=Run.State.STOPPING))
+    return bool(
+        run.filter(state=Run.State.RUNNING).update(
+            state=Run.State.STOPPING, ending=Run.State.STOPPED, message="Stopped on request."
+        )
+    )
 
 
 def resume_run(*, run_id: int) -> bool:
@@ -165,7 +152,7 @@ def resume_run(*, run_id: int) -> bool:
     ended = [Run.State.STOPPED, Run.State.FAILED, Run.State.DONE]
     with transaction.atomic():
         if not Run.objects.filter(id=run_id, state__in=ended).update(
-            state=Run.State.QUEUED, message="", finished_at=None, lease_token=None
+            state=Run.State.QUEUED, message="", ending="", finished_at=None
         ):
             return False
         _take_up_failed(Run.objects.get(id=run_id))
@@ -186,114 +173,7 @@ def _take_up_failed(run: Run) -> None:
     )
     if PLANS[run.kind].asks:
         failed.update(completion=None)
-    failed.update(state=SampleDraw.State.PENDING, failure_kind="", failure_message="")
-
-
-def claim_run(*, run_id: int) -> uuid.UUID | None:
-    """Take a run whose worker is not heard of; return the lease's token, None if it is held."""
-    token = uuid.uuid4()
-    now = timezone.now()
-    unheld = Q(lease_token=None) | Q(heartbeat_at__lt=now - LEASE)
-    begun = When(state=Run.State.QUEUED, then=Value(Run.State.RUNNING))
-    claimed = Run.objects.filter(unheld, id=run_id, state__in=Run.ACTIVE).update(
-        lease_token=token,
-        heartbeat_at=now,
-        state=Case(begun, default=F("state")),
-        started_at=Coalesce("started_at", now),
+    failed.update(
+        state=SampleDraw.State.PENDING, failure_kind="", failure_message="", failure_attempts=0
     )
-    return token if claimed else None
-
-
-def beat(*, run_id: int, token: uuid.UUID, pulse: dict[str, object]) -> str | None:
-    """Renew the lease and tell how things are. Return the run's state, None if the lease is lost."""
-    mine = Run.objects.filter(id=run_id, lease_token=token)
-    if not mine.update(heartbeat_at=timezone.now(), pulse=pulse):
-        return None
-    return mine.values_list("state", flat=True).first()
-
-
-@contextmanager
-def holding(*, run_id: int, token: uuid.UUID) -> Iterator[None]:
-    """One transaction during which the run cannot be taken over.
-
-    Raises LeaseLostError, before anything is written, where it has been.
-    """
-    with transaction.atomic():
-        mine = Run.objects.select_for_update(no_key=True).filter(id=run_id, lease_token=token)
-        if not list(mine.values_list("id", flat=True)):
-            raise LeaseLostError(TAKEN_OVER)
-        yield
-
-
-def release_run(*, run_id: int, token: uuid.UUID, state: str, message: str = "") -> bool:
-    """End this worker's part: an ended state, or QUEUED for the next step to go on."""
-    active = state in Run.ACTIVE
-    return bool(
-        Run.objects.filter(id=run_id, lease_token=token).update(
-            state=state,
-            message=message,
-            lease_token=None,
-            pulse={},
-            finished_at=None if active else timezone.now(),
-        )
-    )
-
-
-def populate_run(*, run: Run, on_batch: Callable[[], None]) -> None:
-    """Write down, once, which sample × draws the run is about; about 40 s for a million.
-
-    `on_batch` is called between batches, to renew the lease.
-    """
-    if run.is_populated:
-        return
-    rows = _fresh_rows(run) if PLANS[run.kind].asks else _rows_of_completions(run)
-    while batch := list(itertools.islice(rows, _BATCH)):
-        SampleDraw.objects.bulk_create(batch, ignore_conflicts=True)
-        on_batch()
-    run.is_populated = True
-    run.save(update_fields=["is_populated"])
-
-
-def _fresh_rows(run: Run) -> Iterator[SampleDraw]:
-    samples = Sample.objects.filter(dataset=run.dataset_id).order_by("id")
-    draws = range(run.recipe.content.teacher.draws)
-    for sample_id in samples.values_list("id", flat=True)[: run.sample_limit].iterator(_BATCH):
-        for draw in draws:
-            yield SampleDraw(run=run, sample_id=sample_id, draw=draw)
-
-
-def _rows_of_completions(run: Run) -> Iterator[SampleDraw]:
-    states = _states_to_start_from(run)
-    # Ids alone: the cursor holds all of them before the first is read.
-    found = states.order_by("completion").values_list(
-        "completion", "completion__sample", "completion__draw", "verdict"
-    )
-    for completion_id, sample_id, draw, verdict_id in found[: run.sample_limit].iterator(_BATCH):
-        yield SampleDraw(
-            run=run,
-            sample_id=sample_id,
-            draw=draw,
-            completion_id=completion_id,
-            verdict_id=verdict_id,
-        )
-
-
-def _states_to_start_from(run: Run) -> QuerySet[CompletionState]:
-    if run.kind == Run.Kind.REGENERATE:
-        return rejected_states(
-            dataset_id=run.dataset_id,
-            config=run.recipe.content.regeneration,
-            rejected_by=run.rejected_by,
-            reasons=[Reason(code) for code in run.reasons],
-        )
-    return CompletionState.objects.filter(
-        dataset=run.dataset_id, is_open=True, state__in=_STARTS_FROM[Run.Kind(run.kind)]
-    )
-
-
-def stale_runs() -> list[int]:
-    """Return the active runs that no worker holds, oldest first."""
-    unheld = Q(lease_token=None) | Q(heartbeat_at__lt=timezone.now() - LEASE)
-    return list(
-        Run.objects.filter(unheld, state__in=Run.ACTIVE).order_by("id").values_list("id", flat=True)
-    )
+    reopen_chunks(run=run)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from distill.models import Completion, Dataset, Recipe, Run, SampleDraw
+from distill.services.chunks import cut_chunks
 from distill.services.runs import create_run
 
 if TYPE_CHECKING:
@@ -34,10 +35,11 @@ def score_answers(
             sample_limit=len(completions),
             user=user,
         )
-        SampleDraw.objects.bulk_create(
+        rows = SampleDraw.objects.bulk_create(
             SampleDraw(run=run, sample=completion.sample, draw=0, completion=completion)
             for completion in completions
         )
+        cut_chunks(run=run, ids=[row.id for row in rows])
         Run.objects.filter(pk=run.pk).update(is_populated=True)
     run.is_populated = True
     return run

@@ -28,7 +28,8 @@ from distill.queries.completions import CompletionFilter, each_completion, find_
 from distill.queries.eligible import eligible_ids
 from distill.queries.history import completion_history
 from distill.queries.waterfall import balance, dataset_waterfall, run_waterfall
-from distill.services.runs import create_run, populate_run, request_stop, resume_run
+from distill.services.populate import populate_run
+from distill.services.runs import create_run, request_stop, resume_run
 from distill.services.score_answers import score_answers
 from distill.services.step import run_step
 from distill.services.store_answers import ModelAnswer, store_answers

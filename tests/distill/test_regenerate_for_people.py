@@ -32,7 +32,8 @@ from distill.queries.rejected import rejected_states
 from distill.queries.waterfall import balance, dataset_waterfall
 from distill.services.decide import record_decision
 from distill.services.labels import export_labels
-from distill.services.runs import create_run, populate_run, resume_run
+from distill.services.populate import populate_run
+from distill.services.runs import create_run, resume_run
 from distill.services.step import run_step
 from distill.services.undo import undo_decision
 from distill.teachers.offline import offline_teacher

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from distill.engine.window import Turn
 from distill.logic.errors import FailureKind, InputError, TeacherError
@@ -20,10 +20,12 @@ from distill.models import (
     Purchase,
     Run,
     SampleDraw,
+    Shift,
 )
 from distill.models import Reply as ReplyRow
 from distill.services import book, step
-from distill.services.runs import claim_run, continue_run, create_run, request_stop, resume_run
+from distill.services.runs import continue_run, create_run, request_stop, resume_run
+from distill.services.shifts import begin_shift
 from distill.services.step import run_step
 from distill.teachers.offline import offline_teacher
 from distill.teachers.registry import open_teachers
@@ -173,9 +175,9 @@ def test_a_run_that_asks_no_judge_needs_no_limit_for_one() -> None:
             create_run(dataset=make_dataset(), recipe=recipe, kind=kind)
 
 
-def test_a_claim_makes_a_queued_run_run_in_the_same_moment() -> None:
+def test_a_shift_makes_a_queued_run_run_in_the_same_moment() -> None:
     run = create_run(dataset=make_dataset(), recipe=make_recipe(), kind=Run.Kind.FILTER)
-    assert claim_run(run_id=run.id)
+    assert begin_shift(run_id=run.id)
     run.refresh_from_db()
     assert (run.state, run.started_at is not None) == (Run.State.RUNNING, True)
     assert request_stop(run_id=run.id)
@@ -204,7 +206,7 @@ def test_replies_of_a_worker_that_has_lost_its_run_are_kept(
 
     def lose_first(self: book.Book, arrivals: list[Any], free_slots: int) -> Turn[Any]:
         if arrivals:
-            Run.objects.filter(id=run.id).update(lease_token=uuid.uuid4())
+            Shift.objects.filter(run=run).update(ended_at=timezone.now())
         return turn(self, arrivals, free_slots)
 
     monkeypatch.setattr(book.Book, "turn", lose_first)
@@ -249,7 +251,7 @@ def test_a_worker_whose_run_is_taken_over_within_a_turn_writes_nothing_more(
     def lose_after(self: book.Book, arrivals: list[Any]) -> None:
         keep(self, arrivals)
         if arrivals:
-            Run.objects.filter(id=run.id).update(lease_token=uuid.uuid4())
+            Shift.objects.filter(run=run).update(ended_at=timezone.now())
 
     monkeypatch.setattr(book.Book, "_keep", lose_after)
     assert run_step(run.id, offline_url=url) == "held"

@@ -18,7 +18,7 @@ from django.db import connection as database
 from django.db.models import Count
 
 from distill.models import Completion, Purchase, Reply, Run, SampleDraw, Verdict
-from distill.services import runs
+from distill.services import shifts
 from distill.services.runs import create_run
 from distill.services.step import run_step
 from distill.teachers.offline import offline_teacher
@@ -72,7 +72,7 @@ def stats(url: str) -> dict[str, int]:
 def test_kill_9_loses_nothing_and_rebuys_only_what_was_in_flight(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_least: int
 ) -> None:
-    monkeypatch.setattr(runs, "LEASE", timedelta(seconds=2))
+    monkeypatch.setattr(shifts, "LEASE", timedelta(seconds=2))
     recipe = make_recipe(teacher={"slots": SLOTS})
     run = create_run(dataset=demo_dataset(NUM_SAMPLES), recipe=recipe, kind=Run.Kind.PIPELINE)
     with offline_teacher(0, latency="0.15") as url:

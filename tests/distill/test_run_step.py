@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 import distill
+from distill.logic.pulse import Pulse
 from distill.models import (
     Call,
     Completion,
@@ -206,7 +207,7 @@ def test_a_teacher_that_is_not_there_fails_the_run_and_loses_nothing(url: str) -
 def test_a_stopped_run_resumes_where_it_was(url: str) -> None:
     run = create_run(dataset=demo_dataset(30), recipe=make_recipe(), kind=Run.Kind.GENERATE)
 
-    def stop(_pulse: dict[str, object]) -> None:
+    def stop(_pulse: Pulse) -> None:
         request_stop(run_id=run.id)
 
     run_step(run.id, offline_url=url, on_pulse=stop)

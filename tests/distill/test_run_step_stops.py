@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from distill.engine.window import Turn
+from distill.logic.pulse import Pulse
 from distill.models import Run, SampleDraw
 from distill.services import book, step
 from distill.services.advance import take_replies
@@ -29,8 +30,8 @@ def test_a_filter_run_stops_between_two_batches(monkeypatch: pytest.MonkeyPatch)
         make_completion(dataset=dataset, state="new")
     run = create_run(dataset=dataset, recipe=make_recipe(), kind=Run.Kind.FILTER)
 
-    def stop(_pulse: dict[str, object]) -> None:
-        if SampleDraw.objects.filter(run=run, state="pending").count() == 10:
+    def stop(_pulse: Pulse) -> None:
+        if SampleDraw.objects.filter(run=run, state="pending").count() <= 10:
             request_stop(run_id=run.id)
 
     assert step.run_step(run.id, on_pulse=stop) == Run.State.STOPPED

@@ -10,8 +10,9 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
 from distill import tasks
-from distill.models import Export, Run, SampleDraw
-from distill.services import runs, step
+from distill.models import Export, Run, SampleDraw, Shift
+from distill.services import shifts, step
+from distill.services.shifts import begin_shift
 from distill.teachers.offline import offline_teacher
 from tests.builders import make_completion, make_recipe, make_run
 from tests.distill.test_run_step import demo_dataset
@@ -79,12 +80,13 @@ def test_an_export_of_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Non
 def test_lost_runs_are_found_again_and_held_ones_left_alone() -> None:
     lost, held = make_run(state=Run.State.RUNNING), make_run(state=Run.State.RUNNING)
     make_run(state=Run.State.DONE)
-    Run.objects.filter(id=lost.id).update(
-        lease_token="0" * 32, heartbeat_at=timezone.now() - 2 * runs.LEASE
-    )
-    Run.objects.filter(id=held.id).update(lease_token="1" * 32, heartbeat_at=timezone.now())
+    for run in (lost, held):
+        begin_shift(run_id=run.id)
+    silent = timezone.now() - 2 * shifts.LEASE
+    Shift.objects.filter(run=lost).update(heartbeat_at=silent)
     tasks.enqueue_stale_runs()
     assert OrmQ.objects.count() == 1
+    assert Shift.objects.get(ended_at=None).run == held
 
 
 def test_the_reaper_is_scheduled_once() -> None:

@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from distill.logic.errors import ConflictError, InputError
-from distill.models import Completion, Run, Sample, Verdict
+from distill.models import Completion, Run, Sample, Shift, Verdict
 from distill.queries.waterfall import balance
 from distill.services.delete_dataset import delete_dataset
 from distill.teachers.offline import offline_teacher
@@ -372,9 +372,7 @@ def test_a_worker_that_died_while_scoring_is_taken_over() -> None:
     if evaluation.lease_token is not None:
         silent = timezone.now() - timedelta(minutes=1)
         Evaluation.objects.filter(pk=evaluation.pk).update(heartbeat_at=silent)
-    Run.objects.filter(lease_token__isnull=False).update(
-        heartbeat_at=timezone.now() - timedelta(minutes=1)
-    )
+    Shift.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
     assert follow(evaluation) == _State.DONE
     assert Verdict.objects.count() == 8
 
