@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
 from distill.http import RoleName
+from distill.logic.pulse import Pulse, write_pulse
+from distill.logic.reading import LaneReading, Reading
 from distill.logic.reasons import Reason, Stage
 from distill.logic.recipe import Recipe as RecipeContent
 from distill.models import (
@@ -24,8 +27,10 @@ from distill.models import (
     Label,
     Recipe,
     Run,
+    RunReading,
     Sample,
     SampleDraw,
+    Shift,
     SourceFile,
     Verdict,
 )
@@ -159,6 +164,38 @@ def make_run(
     return Run.objects.create(
         dataset=dataset or make_dataset(), recipe=recipe or make_recipe(), **(defaults | fields)
     )
+
+
+def make_shift(run: Run, *, pulse: Pulse | None = None, **fields: Any) -> Shift:
+    """A worker on the run, heard of just now; `began` (a moment) is when it started."""
+    began = fields.pop("began", None)
+    defaults = {"host": "gpu-1", "pid": 4242, "heartbeat_at": timezone.now()}
+    shift = Shift.objects.create(run=run, pulse=write_pulse(pulse or Pulse()), **defaults | fields)
+    if began is not None:
+        Shift.objects.filter(pk=shift.pk).update(started_at=began)
+        shift.refresh_from_db()
+    return shift
+
+
+def make_reading(
+    shift: Shift, at: datetime, *, seconds: float = 5.0, slots: int = 64, **lane: Any
+) -> RunReading:
+    """Some seconds of a shift that asked one teacher; `lane` are the fields of its LaneReading.
+
+    `busy` is the share of the slots that were, `finished` how many sample draws came to rest.
+    """
+    busy, finished = lane.pop("busy", 0.75), lane.pop("finished", 0)
+    teacher = lane.pop("teacher", "offline:extractive")
+    reading = Reading(
+        seconds=seconds,
+        slots=slots,
+        slot_seconds=seconds * slots,
+        busy_seconds=seconds * slots * busy,
+        in_flight=round(slots * busy),
+        lanes={teacher: LaneReading(**{"limit": float(slots)} | lane)},
+    )
+    stored = write_pulse(Pulse(reading=reading, finished=finished))
+    return RunReading.objects.create(run_id=shift.run_id, shift=shift, at=at, reading=stored)
 
 
 def make_sample_draw(

@@ -36,6 +36,10 @@ class LaneFigures:
     """The share of all other failures."""
 
 
+NO_FIGURES = LaneFigures("", 0, 0.0, None, None, None, 0.0, 0.0)
+"""Of a teacher that nothing was measured of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Some `seconds` of a run by the clock, whatever number of workers were on it.
@@ -157,7 +161,7 @@ def stretch_of(pulses: Sequence[Pulse], *, seconds: float) -> Stretch:
 
 def is_retryable(kind: str) -> bool:
     """Whether a failure of this kind may pass; False for a kind that this version does not know."""
-    return kind in FailureKind and FailureKind(kind).is_retryable
+    return any(kind == known and known.is_retryable for known in FailureKind)
 
 
 def time_left(

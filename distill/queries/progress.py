@@ -1,16 +1,18 @@
-"""How a run is doing: what its page asks for every two seconds, and its account, asked less often."""
+"""How a run is doing: what its page asks for every two seconds, what failed, and its log."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.db.models import Avg, Count, Max
 
 from distill.logic.errors import FailureKind
 from distill.logic.plans import PLANS
-from distill.models import Purchase, Reply, Run, RunEvent, SampleDraw
+from distill.logic.stretch import TimeLeft, is_retryable, time_left
+from distill.models import Run, RunEvent, SampleDraw
+from distill.queries.run_plots import Work, read_work
+from distill.queries.telemetry import Live, read_live
 
 NUM_EVENTS = 200
 QUIET_AFTER = timedelta(seconds=30)
@@ -21,25 +23,32 @@ _State = SampleDraw.State
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run's sample draws are, and what its worker last said."""
+    """Where a run's sample draws are, and what its workers say."""
 
     by_state: dict[str, int]
     is_counting: bool
     """Its sample draws are still being written down, so that `total` grows."""
-    in_flight: int
-    slots: int
-    replies_per_s: float
-    retries: int
-    waiting: int
-    """Requests that wait for their next try, or for another run's answer."""
-    seconds_left: int | None
-    """None while nobody can tell."""
+    live: Live
+    left: TimeLeft
+    work: Work
     is_quiet: bool
-    """The run is running, but its worker has said nothing for a while."""
+    """The run is running, but none of its workers has said anything for a while."""
     is_untaken: bool
     """The run is queued for a while, and no worker has ever taken it."""
     may_retry: bool
     """It has ended, and some of what failed would be tried again if it were resumed."""
+
+    @property
+    def in_flight(self) -> int:
+        return self.live.now.reading.in_flight
+
+    @property
+    def replies_per_s(self) -> float:
+        return round(self.live.recent.replies_per_s, 1)
+
+    @property
+    def seconds_left(self) -> int | None:
+        return self.left.seconds
 
     @property
     def total(self) -> int:
@@ -78,49 +87,53 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class FailedKind:
-    """So many sample draws that failed in one way, and the last message that said so."""
+    """So many sample draws that failed in one way, and the last message that said so.
+
+    Their requests were sent `attempts` times on average, `most_attempts` at most; 0 where that was
+    not written down.
+    """
 
     kind: str
     count: int
     message: str
+    attempts: float = 0.0
+    most_attempts: int = 0
 
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What a run asked of models, and what that cost, in 1e-9 USD."""
-
-    sent: int
-    unpriced: int
-    """Purchases whose price is unknown: they are in none of the sums."""
-    errors: tuple[tuple[str, int], ...]
-    """Replies that were failures, by kind; most were tried again."""
-    possibly_billed: int
-    """Purchases that never got a reply and no longer can."""
-    possibly_billed_nano: int
-    from_ledger: int
-    """Sample draws answered by what an earlier run or request had bought."""
+    @property
+    def is_retryable(self) -> bool:
+        """Resuming the run tries them again."""
+        return is_retryable(self.kind)
 
 
 def live_progress(run: Run, *, now: datetime) -> Progress:
-    """The fast part, in one index-only query, and one more when the run has ended."""
+    """The fast part, in four index-only queries of a run that goes on, three of an ended one."""
     by_state = count_states(run)
-    pulse = run.pulse if run.is_active else {}
-    rate = float(pulse.get("replies_per_s") or 0)
-    beat = run.heartbeat_at or run.started_at
+    live = read_live(run, now=now)
+    is_counting = run.is_active and not run.is_populated
+    beat = max(filter(None, (live.last_heard_at, run.started_at)), default=None)
     return Progress(
         by_state=by_state,
-        is_counting=run.is_active and not run.is_populated,
-        in_flight=int(pulse.get("in_flight") or 0),
-        slots=int(pulse.get("slots") or 0),
-        replies_per_s=rate,
-        retries=int(pulse.get("retries") or 0),
-        waiting=int(pulse.get("waiting") or 0),
-        seconds_left=_seconds_left(by_state.get(_State.PENDING, 0), rate, run),
+        is_counting=is_counting,
+        live=live,
+        left=_left(run, by_state.get(_State.PENDING, 0), live),
+        work=read_work(run),
         is_quiet=run.state == Run.State.RUNNING and (not beat or now - beat > QUIET_AFTER),
         is_untaken=run.state == Run.State.QUEUED
         and run.started_at is None
         and now - run.created_at > QUIET_AFTER,
         may_retry=not run.is_active and _has_passing_failures(run),
+    )
+
+
+def _left(run: Run, pending: int, live: Live) -> TimeLeft:
+    if not run.is_active:
+        return TimeLeft(None, "")
+    return time_left(
+        pending=pending,
+        recent=live.recent,
+        now=live.now,
+        replies_a_draw=_replies_a_draw(run),
+        is_counted=run.is_populated,
     )
 
 
@@ -138,10 +151,17 @@ def count_states(run: Run) -> dict[str, int]:
 def list_failures(run: Run) -> list[FailedKind]:
     """What failed for good, by kind, most frequent first, in two queries."""
     failed = run.sample_draws.filter(state=_State.FAILED)
-    counts = failed.order_by().values_list("failure_kind").annotate(count=Count("pk"))
+    counts = (
+        failed.order_by()
+        .values_list("failure_kind")
+        .annotate(count=Count("pk"), attempts=Avg("failure_attempts"), most=Max("failure_attempts"))
+    )
     messages = failed.order_by("failure_kind", "-pk").distinct("failure_kind")
     said = dict(messages.values_list("failure_kind", "failure_message"))
-    rows = [FailedKind(kind or "unknown", count, said[kind]) for kind, count in counts]
+    rows = [
+        FailedKind(kind or "unknown", count, said[kind], float(attempts), most)
+        for kind, count, attempts, most in counts
+    ]
     return sorted(rows, key=lambda row: (-row.count, row.kind))
 
 
@@ -150,44 +170,8 @@ def last_events(run: Run) -> list[RunEvent]:
     return list(run.events.order_by("-id")[:NUM_EVENTS])
 
 
-def run_account(run: Run, *, now: datetime) -> Account:
-    """The slow part, in two queries over the run's purchases and answers."""
-    is_over = Q(expires_at__lte=now)
-    bought = list(
-        run.purchases.order_by()
-        .values_list("reply__outcome")
-        .annotate(
-            sent=Count("pk"),
-            unpriced=Count("pk", filter=Q(bound_nano=None)),
-            over=Count("pk", filter=is_over),
-            over_nano=Sum("bound_nano", filter=is_over, default=0),
-        )
-    )
-    lost = [row for row in bought if row[0] is None]
-    failed = [row for row in bought if row[0] not in {None, Reply.ACCEPTED, Reply.SURPLUS}]
-    errors = [(outcome, sent) for outcome, sent, *_ in failed]
-    return Account(
-        sent=sum(row[1] for row in bought),
-        unpriced=sum(row[2] for row in bought),
-        errors=tuple(sorted(errors, key=lambda error: (-error[1], error[0]))),
-        possibly_billed=sum(row[3] for row in lost),
-        possibly_billed_nano=sum(row[4] for row in lost),
-        from_ledger=_count_from_ledger(run),
-    )
-
-
-def _count_from_ledger(run: Run) -> int:
-    """Answers of calls that this run never had to send."""
-    # EXISTS becomes a join; NOT IN would look through all purchases for each answer.
-    own = Purchase.objects.filter(run=run, call=OuterRef("completion__call"))
-    answered = run.sample_draws.filter(completion__call__isnull=False)
-    return answered.filter(~Exists(own)).count()
-
-
-def _seconds_left(pending: int, rate: float, run: Run) -> int | None:
+def _replies_a_draw(run: Run) -> int:
     """A sample draw needs a reply of the teacher and one of each judge, as the kind of run says."""
-    if not pending or rate <= 0 or not run.is_populated:
-        return None
     plan = PLANS[run.kind]
     judges = len(run.recipe.document["judges"]) if plan.judges else 0
-    return math.ceil(pending * max(1, plan.asks + judges) / rate)
+    return max(1, plan.asks + judges)

@@ -9,7 +9,7 @@ from typing import Any
 
 from distill.logic.pulse import Pulse, read_pulse
 from distill.logic.reading import Reading, lay_together
-from distill.logic.stretch import Stretch, stretch_of
+from distill.logic.stretch import NO_FIGURES, LaneFigures, Stretch, stretch_of
 from distill.models import Run, Shift
 
 HEARD_WITHIN = timedelta(seconds=15)
@@ -42,16 +42,13 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One teacher just now: what its throttle allows, and the state of its circuit."""
+    """One teacher just now: what its throttle allows, its circuit, and the last minute's figures."""
 
     teacher: str
     in_flight: int
     limit: float
     state: str
-
-    @property
-    def is_open(self) -> bool:
-        return self.state != "closed"
+    recent: LaneFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +62,17 @@ class Live:
 
     @property
     def lanes(self) -> list[Lane]:
+        recent = {figures.teacher: figures for figures in self.recent.lanes}
         return [
-            Lane(name, lane.in_flight, lane.limit, lane.state)
+            Lane(name, lane.in_flight, lane.limit, lane.state, recent.get(name, NO_FIGURES))
             for name, lane in sorted(self.now.reading.lanes.items())
         ]
 
     @property
     def open_lanes(self) -> list[str]:
         """The teachers to which nothing, or only a probe, is sent."""
-        return [lane.teacher for lane in self.lanes if lane.is_open]
+        lanes = sorted(self.now.reading.lanes.items())
+        return [name for name, lane in lanes if lane.state != "closed"]
 
     @property
     def is_behind_another_run(self) -> bool:

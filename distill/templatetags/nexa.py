@@ -101,6 +101,12 @@ def duration(value: float | timedelta | None) -> str:
     return _long_duration(round(seconds))
 
 
+@register.filter
+def latency(milliseconds: float | None) -> str:
+    """How long replies took, in milliseconds: 1234 → 1.2 s"""
+    return duration(None if milliseconds is None else milliseconds / 1000)
+
+
 def _long_duration(whole: int) -> str:
     if whole < _MINUTE:
         return f"{whole} s"

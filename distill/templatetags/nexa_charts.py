@@ -29,6 +29,9 @@ Step = tuple[str, int, str | None, Sequence[tuple[str, int, str | None]]]
 Series = tuple[str, Sequence[tuple[float, float]]]
 """Label, and points (x, y) from left to right."""
 
+Span = tuple[float, float, str]
+"""From where to where on the axis of a line plot, and what was the case there; equal: a moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class BarRow:
@@ -254,6 +257,28 @@ def line_plot(series: Sequence[Series]) -> LinePlot | None:
         ],
         numbers=_numbers([points for _, points in drawn]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PlotSpan:
+    x: str
+    width: str
+    words: str
+    is_moment: bool
+
+
+@register.filter
+def plot_spans(spans: Sequence[Span], series: Sequence[Series]) -> list[PlotSpan]:
+    """Where the spans lie behind the lines of `series`; what is outside of them is cut off."""
+    places = [x for _, points in series for x, _ in points]
+    if not places:
+        return []
+    across = _Scale(min(0, *places), max(1, *places))
+    drawn = []
+    for begin, end, words in spans:
+        first, last = (min(1.0, max(0.0, across.share(x))) for x in (begin, end))
+        drawn.append(PlotSpan(_percent(first, 1), _percent(last - first, 1), words, begin == end))
+    return drawn
 
 
 def _line(

@@ -23,7 +23,8 @@ from distill.http import (
     require_role,
 )
 from distill.models import Run
-from distill.queries.progress import last_events, list_failures, live_progress, run_account
+from distill.queries.progress import last_events, list_failures, live_progress
+from distill.queries.run_plots import read_history
 from distill.queries.runs import (
     all_runs,
     is_unpriced,
@@ -33,10 +34,12 @@ from distill.queries.runs import (
 )
 from distill.queries.waterfall import Waterfall, run_waterfall
 from distill.services.runs import request_stop, resume_run
+from distill.views.run_plots import draw_plots
 
 PAGE_SIZE = 20
 STOP_POLLING = 286
 POLL_SECONDS = 2
+FIRST_PLOTS_SECONDS = 5
 
 
 @require_role("lead", "operator")
@@ -114,17 +117,42 @@ def resume_run_view(request: AuthedRequest, run_id: int) -> HttpResponse:
 
 
 def _live_part(run: Run) -> dict[str, object]:
-    took = run.finished_at - run.started_at if run.finished_at and run.started_at else None
     return {
         "progress": live_progress(run, now=timezone.now()),
         "is_unpriced": is_unpriced(run),
-        "took": took,
         "answered_url": completions_url(run, {"state": "new"}),
         "filtered_url": completions_url(run, {"state": "filtered"}),
         "passed_url": completions_url(run, {"state": "passed"}),
         "rejected_url": completions_url(run, {"state": "rejected"}),
         "failed_url": completions_url(run, {"state": "failed"}),
     }
+
+
+def _plots_part(run: Run) -> dict[str, object]:
+    """Of a long run it is read once in a while, however many people look."""
+    key = f"run-plots-{run.pk}-{run.state}"
+    part: dict[str, object] | None = cache.get(key)
+    if part is None:
+        history = read_history(run)
+        seconds = _plots_seconds(history.num_readings)
+        plots = draw_plots(history)
+        part = {
+            "history": history,
+            "plots": plots,
+            "plots_seconds": seconds,
+            # Drawn again every few seconds, a table would be folded while somebody reads it.
+            "show_numbers": not run.is_active,
+        }
+        if seconds > FIRST_PLOTS_SECONDS:
+            cache.set(key, part, seconds)
+    return part
+
+
+def _plots_seconds(num_readings: int) -> int:
+    """How often to draw again: reading takes about a second for 100,000 points."""
+    if num_readings <= 2_000:
+        return FIRST_PLOTS_SECONDS
+    return 15 if num_readings <= 20_000 else 60
 
 
 def _waterfall_part(run: Run) -> dict[str, object]:
@@ -154,7 +182,6 @@ def _drawn_waterfall(run: Run, waterfall: Waterfall) -> dict[str, object]:
         ],
         "failures": list_failures(run),
         "failed_url": completions_url(run, {"state": "failed"}),
-        "account": run_account(run, now=timezone.now()),
     }
 
 
@@ -172,6 +199,7 @@ def _log_part(run: Run) -> dict[str, object]:
 
 _PARTS: Mapping[str, Callable[[Run], dict[str, object]]] = {
     "run-live": _live_part,
+    "run-plots": _plots_part,
     "run-waterfall": _waterfall_part,
     "run-log": _log_part,
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from datetime import timedelta
 
 import pytest
@@ -11,14 +10,25 @@ from django.urls import reverse
 from django.utils import timezone
 
 from distill.logic.errors import FailureKind
+from distill.logic.pulse import Pulse, write_pulse
+from distill.logic.reading import LaneReading, Reading, bucket_of
 from distill.logic.reasons import Reason
-from distill.models import Call, Purchase, Reply, Run, RunEvent, SampleDraw
-from distill.queries.progress import live_progress, run_account
-from tests.builders import make_recipe, make_run, make_sample_draw, make_user
+from distill.models import Run, RunEvent, SampleDraw, Shift
+from distill.queries.progress import live_progress
+from tests.builders import (
+    make_reading,
+    make_recipe,
+    make_run,
+    make_sample_draw,
+    make_shift,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db
 
 STATE = SampleDraw.State
+TEACHER = "offline:extractive"
+PARTS = ("run-live", "run-plots", "run-waterfall", "run-log")
 
 
 @pytest.fixture
@@ -33,8 +43,20 @@ def running():
         state=Run.State.RUNNING,
         is_populated=True,
         started_at=timezone.now(),
-        heartbeat_at=timezone.now(),
-        pulse={"in_flight": 7, "slots": 64, "replies_per_s": 4.0, "retries": 3, "waiting": 2},
+    )
+    reading = Reading(
+        seconds=1.0, slots=64, in_flight=7, lanes={TEACHER: LaneReading(in_flight=7, limit=48.2)}
+    )
+    shift = make_shift(run, pulse=Pulse(reading, waiting=2), host="host-a", pid=77)
+    make_reading(
+        shift,
+        timezone.now(),
+        replies=20,
+        finished=5,
+        failures={"rate_limited": 5, "server": 1},
+        latencies={bucket_of(340): 18, bucket_of(2_000): 2},
+        output_tokens=500,
+        input_tokens=4_000,
     )
     make_sample_draw(run, state=STATE.PENDING)
     make_sample_draw(run, state=STATE.PENDING)
@@ -50,20 +72,6 @@ def _htmx(client, url, target):
 
 def _url(run, name="run"):
     return reverse(f"distill:{name}", args=[run.pk])
-
-
-def _buy(run, *, outcome="", minutes=5, bound=1000):
-    call = Call.objects.create(key=uuid.uuid4().bytes, teacher="openai:gpt-4o")
-    purchase = Purchase.objects.create(
-        call=call,
-        number=1,
-        run=run,
-        bound_nano=bound,
-        expires_at=timezone.now() + timedelta(minutes=minutes),
-    )
-    if outcome:
-        Reply.objects.create(purchase=purchase, call=call, outcome=outcome, raw=b"{}")
-    return call
 
 
 def test_an_empty_list_says_what_to_do(operator):
@@ -109,13 +117,27 @@ def test_a_finished_list_stops_polling(operator):
 
 def test_a_running_run_shows_how_it_is_doing(operator, running):
     page = operator.get(_url(running)).text
-    for words in ("about 1 s left", "of 64 slots, 2 waiting", "3 retries", "Stop", "$0.00"):
-        assert words in page
+    for words in (
+        "about 2 s left",
+        "from the last 5 s: 1 samples/s, 2 left",
+        "of 64 slots, 2 waiting",
+        "75.0 %",
+        "48 on the way on average",
+        "100</div>",
+        "output; 800 input",
+        "19.2 %",
+        "7 / 48",
+        "host-a",
+        "Closed, lets through",
+        "Stop",
+        "$0.00",
+    ):
+        assert words in page, words
     assert "every 2s" in page
 
 
 def test_each_part_comes_alone(operator, running):
-    for part in ("run-live", "run-waterfall", "run-log"):
+    for part in PARTS:
         answer = _htmx(operator, _url(running), part)
         assert answer.status_code == 200
         assert answer.text.strip().startswith(f'<div id="{part}"')
@@ -124,7 +146,7 @@ def test_each_part_comes_alone(operator, running):
 
 def test_an_ended_run_stops_polling(operator):
     run = make_run(state=Run.State.DONE, finished_at=timezone.now())
-    for part in ("run-live", "run-waterfall", "run-log"):
+    for part in PARTS:
         answer = _htmx(operator, _url(run), part)
         assert answer.status_code == 286
         assert "hx-trigger" not in answer.text
@@ -151,7 +173,8 @@ def test_the_log_shows_the_last_two_hundred_lines(operator, running):
 
 
 @pytest.mark.parametrize(
-    ("part", "most"), [(None, 20), ("run-live", 5), ("run-waterfall", 12), ("run-log", 5)]
+    ("part", "most"),
+    [(None, 25), ("run-live", 8), ("run-plots", 10), ("run-waterfall", 10), ("run-log", 5)],
 )
 def test_a_run_costs_few_queries(operator, running, part, most, django_assert_max_num_queries):
     headers = {"HX-Request": "true", "HX-Target": part} if part else {}
@@ -221,20 +244,44 @@ def test_a_silent_worker_is_said_to_be_silent(operator, running):
     assert live_progress(running, now=later).is_quiet
 
 
-def test_the_account_counts_errors_savings_and_what_is_possibly_billed():
-    run, earlier = make_run(), make_run()
-    _buy(run, outcome=FailureKind.SERVER, bound=None)
-    _buy(run, outcome=Reply.ACCEPTED)
-    _buy(run, minutes=-5)
-    _buy(run, minutes=5)
-    known = _buy(earlier, outcome=Reply.ACCEPTED)
-    make_sample_draw(run, call=known)
-    make_sample_draw(run, call=_buy(run, outcome=Reply.ACCEPTED))
-    account = run_account(run, now=timezone.now())
-    assert (account.sent, account.unpriced) == (5, 1)
-    assert account.errors == (("server", 1),)
-    assert (account.possibly_billed, account.possibly_billed_nano) == (1, 1000)
-    assert account.from_ledger == 1
+def test_a_dead_workers_words_count_no_more(operator, running):
+    Shift.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=20))
+    live = live_progress(running, now=timezone.now()).live
+    assert (live.now.reading.in_flight, live.workers[0].is_heard) == (0, False)
+    assert "others take over its part" in operator.get(_url(running)).text
+
+
+@pytest.mark.parametrize(
+    ("pulse", "words"),
+    [
+        (Pulse(Reading(lanes={TEACHER: LaneReading(state="open")})), f"Waiting for {TEACHER}."),
+        (Pulse(Reading(in_flight=3), is_short_of_budget=True), "The budget is used up."),
+        (Pulse(busy=4), "Waiting for another run."),
+    ],
+)
+def test_what_a_run_waits_for_is_said_first(operator, running, pulse, words):
+    assert words not in operator.get(_url(running)).text
+    Shift.objects.update(pulse=write_pulse(pulse))
+    page = operator.get(_url(running)).text
+    assert page.index(words) < page.index("Samples × draws finished")
+    assert "cannot tell" in page
+
+
+def test_an_ended_run_keeps_its_course_and_counts_its_pauses_apart(operator):
+    now = timezone.now()
+    run = make_run(state=Run.State.STOPPED, is_populated=True, finished_at=now, known_count=3)
+    for begin in (now - timedelta(hours=3), now - timedelta(minutes=10)):
+        end = begin + timedelta(minutes=2)
+        shift = make_shift(run, began=begin, heartbeat_at=end, ended_at=end)
+        for second in range(5, 121, 5):
+            make_reading(shift, begin + timedelta(seconds=second), replies=10, finished=5)
+    page = operator.get(_url(run)).text
+    for words in ("4 min 00 s", "and 2 h 48 min of pauses", "A pause of 2 h 48 min at second 120"):
+        assert words in page, words
+    assert "Its whole course" in page
+    assert "480 in all" in page
+    assert "3 requests, bought by other runs" in page
+    assert "<summary>Numbers</summary>" in page
 
 
 @pytest.mark.parametrize("role", ["reviewer", None])
