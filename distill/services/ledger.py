@@ -2,33 +2,86 @@
 
 A purchase is committed, with its budget reserved, before its request leaves; a reply is committed
 as it arrived, with its cost settled, before anybody parses it.
+
+Every transaction here locks calls first, in the order of their ids, and the run last and for a
+moment: workers that share a run meet in its row alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import Max
 
+from distill.engine.pool import Unsent
 from distill.logic.errors import TeacherError
 from distill.logic.prices import TokenPrice, actual_nano
 from distill.logic.storable import storable
 from distill.logic.types import Reply, Request
-from distill.models import Call, Purchase, Run
+from distill.models import Call, Purchase
 from distill.models import Reply as ReplyRow
+from distill.services import shifts
+from distill.services.rows import Row, change, fetch, insert_rows
+
+_CALL = ("key", "teacher", "draw")
+_PURCHASE = (
+    *("call_id", "number", "run_id", "shift_id", "stage", "template_name"),
+    *("bound_nano", "expires_at"),
+)
+_REPLY = (
+    *("purchase_id", "call_id", "outcome", "status", "message", "raw"),
+    *("prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano", "latency_ms"),
+)
+_LOCK_KEYS = "SELECT id, key FROM distill_call WHERE key = ANY(%b) ORDER BY id FOR UPDATE"
+_LOCK_CALLS = "SELECT id FROM distill_call WHERE id = ANY(%b) ORDER BY id FOR UPDATE"
+_ACCEPTED = """
+SELECT reply.call_id, reply.raw, reply.latency_ms, reply.cost_nano, purchase.run_id
+FROM distill_reply AS reply JOIN distill_purchase AS purchase ON purchase.id = reply.purchase_id
+WHERE reply.call_id = ANY(%b) AND reply.outcome = 'accepted'
+"""
+_PURCHASES = """
+SELECT purchase.call_id, max(purchase.number), max(purchase.expires_at) FILTER (
+    WHERE reply.id IS NULL AND purchase.expires_at > %b AND CASE
+        WHEN purchase.shift_id IS NULL THEN purchase.run_id IS DISTINCT FROM %b
+        ELSE purchase.shift_id IS DISTINCT FROM %b::bigint AND shift.ended_at IS NULL
+            AND shift.heartbeat_at > statement_timestamp() - %b
+    END)
+FROM distill_purchase AS purchase
+LEFT JOIN distill_reply AS reply ON reply.purchase_id = purchase.id
+LEFT JOIN distill_shift AS shift ON shift.id = purchase.shift_id
+WHERE purchase.call_id = ANY(%b) GROUP BY purchase.call_id
+"""
+_RESERVE = """
+UPDATE distill_run SET reserved_nano = reserved_nano + %b,
+    known_count = known_count + %b, saved_nano = saved_nano + %b
+WHERE id = %b
+    AND (%b = 0 OR budget_nano IS NULL OR spent_nano + reserved_nano + %b <= budget_nano)
+"""
+_LEFT = """
+SELECT budget_nano - spent_nano - reserved_nano FROM distill_run WHERE id = %b FOR NO KEY UPDATE
+"""
+_SPEND = """
+UPDATE distill_run SET reserved_nano = reserved_nano - %b, spent_nano = spent_nano + %b
+WHERE id = %b
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A request that somebody wants answered. `bound_nano`: its cost at most, None if unpriced."""
+    """A request that somebody wants answered. `bound_nano`: its cost at most, None if unpriced.
+
+    `stage` (of `Purchase.Stage`) and `template_name` stand with the purchase, for the accounts.
+    """
 
     key: bytes
     request: Request
     price: TokenPrice | None
     bound_nano: int | None
+    stage: str = ""
+    template_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +94,21 @@ class Bought:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The ledger holds the accepted reply already; nothing is sent, nothing is spent."""
+    """The ledger holds the accepted reply already; nothing is sent, nothing is spent.
+
+    `is_own`: this run bought it itself. `cost_nano` is what it cost then.
+    """
 
     call_id: int
     raw: bytes
     latency_ms: int
+    is_own: bool
+    cost_nano: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Another run has this call in flight until `until` at most."""
+    """Another worker, or another run, has this call in flight until `until` at most."""
 
     until: datetime
 
@@ -64,164 +122,213 @@ Answer = Bought | Known | Busy | OverBudget
 
 
 def buy(
-    *, run_id: int, wishes: Sequence[Wish], now: datetime, deadline: timedelta
+    *,
+    run_id: int,
+    shift_id: int | None = None,
+    wishes: Sequence[Wish],
+    now: datetime,
+    deadline: timedelta,
 ) -> dict[bytes, Answer]:
     """Answer each wish from the ledger, or commit a purchase for it. Keys must be distinct.
 
-    `deadline` is how long a request may take at most; a purchase of another run that is older
-    without a reply counts as lost, and is bought again. Purchases of the same run are the caller's
-    own: it holds the run's lease, so those without a reply are of a process that has died.
+    `deadline` is how long a request may take at most. A purchase without a reply keeps others from
+    buying the same until it is older than that, or until the shift that sent it has ended or is
+    not heard of; then it counts as lost, and is bought again. Those of one's own shift are the
+    caller's; without a `shift_id`, those of one's own run are. Replies that other runs have bought
+    are counted in the run, with what they had cost.
     """
-    with transaction.atomic():
-        calls = _lock_calls(wishes)
-        known = _accepted_replies(calls)
-        last = _last_purchases(calls, skip=known.keys())
-        answers: dict[bytes, Answer] = {}
-        wanted: list[Wish] = []
+    answers: dict[bytes, Answer] = {}
+    wanted: list[Wish] = []
+    with transaction.atomic(savepoint=False):
+        calls, old = _lock_calls(wishes)
+        known = _accepted_replies(old, run_id)
+        numbers, busy = _last_purchases(old - known.keys(), run_id, shift_id, now)
         for wish in wishes:
             call_id = calls[wish.key]
-            purchase = last.get(call_id)
             if call_id in known:
                 answers[wish.key] = known[call_id]
-            elif purchase and purchase.run_id != run_id and purchase.expires_at > now:
-                answers[wish.key] = Busy(until=purchase.expires_at)
+            elif call_id in busy:
+                answers[wish.key] = Busy(until=busy[call_id])
             else:
                 wanted.append(wish)
-        covered = _reserve(run_id, wanted)
-        for wish in wanted[covered:]:
-            answers[wish.key] = OverBudget()
-        answers |= _purchase(run_id, wanted[:covered], calls, expires_at=now + deadline)
+        covered = _reserve(run_id, wanted, [one for one in known.values() if not one.is_own])
+        rows = [
+            (
+                *(calls[wish.key], numbers.get(calls[wish.key], 0) + 1, run_id, shift_id),
+                *(wish.stage, wish.template_name, wish.bound_nano, now + deadline),
+            )
+            for wish in covered
+        ]
+        bought = insert_rows(Purchase, _PURCHASE, rows, returning=("id", "call_id"))
+    ids = {call_id: purchase_id for purchase_id, call_id in bought}
+    for wish in wanted:
+        call_id = calls[wish.key]
+        answers[wish.key] = Bought(ids[call_id], call_id) if call_id in ids else OverBudget()
     return answers
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What came back for a purchase."""
+    """What came back for a purchase; UNSENT where it was bought ahead and its request never left."""
 
     purchase_id: int
     call_id: int
     wish: Wish
-    outcome: Reply | TeacherError
+    outcome: Reply | TeacherError | Unsent
 
 
-def settle(*, run_id: int, deliveries: Sequence[Delivery]) -> None:
+def settle(*, run_id: int, deliveries: Sequence[Delivery]) -> int:
     """Commit what arrived, raw, and move its cost from reserved to spent.
 
-    A failure after which the provider may bill costs its upper bound, others nothing. A second
-    good reply to one call is kept as "surplus".
+    What was never sent costs nothing, nor does a failure that nobody bills; one that may be billed
+    costs its own count of tokens, else its upper bound. A second good reply to one call is kept as
+    "surplus"; one whose purchase a person has settled meanwhile is kept under a purchase of its
+    own, at no further cost. Twice is harmless.
+
+    Returns by how much replies cost more than their upper bounds, in nano-dollars: the books show
+    what was really spent.
     """
-    with transaction.atomic():
-        # The run before its calls, as in a step's other transactions.
-        list(Run.objects.select_for_update(no_key=True).filter(id=run_id).values_list("id"))
-        call_ids = sorted({delivery.call_id for delivery in deliveries})
-        list(Call.objects.select_for_update().filter(id__in=call_ids).order_by("id"))
-        accepted = set(
-            ReplyRow.objects.filter(call__in=call_ids, outcome=ReplyRow.ACCEPTED).values_list(
-                "call_id", flat=True
-            )
-        )
-        rows = [_reply_row(delivery, accepted) for delivery in deliveries]
-        ReplyRow.objects.bulk_create(rows)
-        released = sum(delivery.wish.bound_nano or 0 for delivery in deliveries)
-        spent = sum(row.cost_nano or 0 for row in rows)
+    ordered = sorted(deliveries, key=lambda delivery: delivery.call_id)
+    costs = {delivery.purchase_id: _cost(delivery) for delivery in ordered}
+    with transaction.atomic(savepoint=False):
+        fetch(_LOCK_CALLS, [[delivery.call_id for delivery in ordered]])
+        stored = _store(_reply_row(delivery, costs[delivery.purchase_id]) for delivery in ordered)
+        for delivery in ordered if len(stored) < len(ordered) else ():
+            if delivery.purchase_id not in stored and _store_late(delivery):
+                stored.add(delivery.purchase_id)
+        booked = [delivery for delivery in ordered if delivery.purchase_id in stored]
+        released = sum(delivery.wish.bound_nano or 0 for delivery in booked)
+        spent = sum(costs[delivery.purchase_id] or 0 for delivery in booked)
         if released or spent:
-            Run.objects.filter(id=run_id).update(
-                reserved_nano=F("reserved_nano") - released, spent_nano=F("spent_nano") + spent
-            )
+            change(_SPEND, [released, spent, run_id])
+    return sum(_excess(delivery, costs[delivery.purchase_id]) for delivery in booked)
 
 
-def _lock_calls(wishes: Sequence[Wish]) -> dict[bytes, int]:
-    """Return the id of each wish's call, made where new, locked in one order."""
-    Call.objects.bulk_create(
-        [
-            Call(key=wish.key, teacher=wish.request.teacher, draw=wish.request.draw)
-            for wish in sorted(wishes, key=lambda wish: wish.key)
-        ],
-        ignore_conflicts=True,
-    )
-    rows = Call.objects.select_for_update().filter(key__in=[wish.key for wish in wishes])
-    return {bytes(call.key): call.id for call in rows.order_by("id")}
+# --- buying ---------------------------------------------------------------------------------------
 
 
-def _accepted_replies(calls: dict[bytes, int]) -> dict[int, Known]:
-    rows = ReplyRow.objects.filter(call__in=calls.values(), outcome=ReplyRow.ACCEPTED)
+def _lock_calls(wishes: Sequence[Wish]) -> tuple[dict[bytes, int], set[int]]:
+    """Return the id of each wish's call, and which of them were there before: all of them locked.
+
+    Nobody else has seen what is inserted here; whoever wants the same key waits for this commit.
+    """
+    rows = [
+        (wish.key, wish.request.teacher, wish.request.draw)
+        for wish in sorted(wishes, key=lambda wish: wish.key)
+    ]
+    calls = {
+        key: call_id for call_id, key in insert_rows(Call, _CALL, rows, returning=("id", "key"))
+    }
+    others = [wish.key for wish in wishes if wish.key not in calls]
+    old = {key: call_id for call_id, key in fetch(_LOCK_KEYS, [others])} if others else {}
+    return calls | old, set(old.values())
+
+
+def _accepted_replies(calls: Collection[int], run_id: int) -> dict[int, Known]:
+    if not calls:
+        return {}
     return {
-        call_id: Known(call_id=call_id, raw=bytes(raw), latency_ms=latency_ms)
-        for call_id, raw, latency_ms in rows.values_list("call_id", "raw", "latency_ms")
+        call_id: Known(call_id, raw, latency_ms, is_own=buyer == run_id, cost_nano=cost)
+        for call_id, raw, latency_ms, cost, buyer in fetch(_ACCEPTED, [list(calls)])
     }
 
 
-def _last_purchases(calls: dict[bytes, int], *, skip: Container[int]) -> dict[int, Purchase]:
-    """Return each call's newest purchase that has no reply yet."""
-    open_purchases = Purchase.objects.filter(
-        call__in=[call_id for call_id in calls.values() if call_id not in skip],
-        reply__isnull=True,
-    )
-    return {purchase.call_id: purchase for purchase in open_purchases.order_by("number")}
+def _last_purchases(
+    calls: Collection[int], run_id: int, shift_id: int | None, now: datetime
+) -> tuple[dict[int, int], dict[int, datetime]]:
+    """The number of each call's newest purchase, and until when one is in flight elsewhere."""
+    if not calls:
+        return {}, {}
+    found = fetch(_PURCHASES, [now, run_id, shift_id, shifts.LEASE, list(calls)])
+    numbers = {call_id: number for call_id, number, _until in found}
+    return numbers, {call_id: until for call_id, _number, until in found if until is not None}
 
 
-def _reserve(run_id: int, wishes: Sequence[Wish]) -> int:
-    """Reserve the upper bounds of as many wishes, in order, as the budget covers; say how many."""
-    bounds = [wish.bound_nano or 0 for wish in wishes]
-    if not any(bounds):
-        return len(wishes)
-    run = Run.objects.select_for_update().get(id=run_id)
-    covered, total = len(wishes), sum(bounds)
-    if run.budget_nano is not None:
-        left = run.budget_nano - run.spent_nano - run.reserved_nano
-        while total > left:
-            covered -= 1
-            total -= bounds[covered]
-    within = Q(budget_nano=None) | Q(budget_nano__gte=F("spent_nano") + F("reserved_nano") + total)
-    Run.objects.filter(within, id=run_id).update(reserved_nano=F("reserved_nano") + total)
+def _reserve(run_id: int, wishes: Sequence[Wish], saved: Sequence[Known]) -> list[Wish]:
+    """Reserve the bounds of those wishes that the budget covers, and count what was `saved`.
+
+    One conditional update; where it covers not all of them, the run is locked and the first ones
+    that fit are taken: a dear one that does not fit keeps no cheaper one from its place.
+    """
+    covered = list(wishes)
+    count, value = len(saved), sum(known.cost_nano or 0 for known in saved)
+    for _time in range(2):
+        bound = sum(wish.bound_nano or 0 for wish in covered)
+        if not bound and not count:
+            return covered
+        if change(_RESERVE, [bound, count, value, run_id, bound, bound]):
+            return covered
+        [(left,)] = fetch(_LEFT, [run_id])
+        covered = _fitting(wishes, left)
     return covered
 
 
-def _purchase(
-    run_id: int, wishes: Sequence[Wish], calls: dict[bytes, int], *, expires_at: datetime
-) -> dict[bytes, Answer]:
-    numbers = dict(
-        Purchase.objects.filter(call__in=[calls[wish.key] for wish in wishes])
-        .values_list("call_id")
-        .annotate(Max("number"))
-    )
-    rows = Purchase.objects.bulk_create(
-        [
-            Purchase(
-                call_id=calls[wish.key],
-                number=numbers.get(calls[wish.key], 0) + 1,
-                run_id=run_id,
-                bound_nano=wish.bound_nano,
-                expires_at=expires_at,
-            )
-            for wish in wishes
-        ]
-    )
-    return {
-        wish.key: Bought(purchase_id=row.id, call_id=row.call_id)
-        for wish, row in zip(wishes, rows, strict=True)
-    }
+def _fitting(wishes: Sequence[Wish], left: int) -> list[Wish]:
+    fitting = []
+    for wish in wishes:
+        if (wish.bound_nano or 0) <= left:
+            left -= wish.bound_nano or 0
+            fitting.append(wish)
+    return fitting
 
 
-def _reply_row(delivery: Delivery, accepted: set[int]) -> ReplyRow:
-    """Build the row to commit; `accepted` grows by what it accepts."""
+# --- settling -------------------------------------------------------------------------------------
+
+
+def _cost(delivery: Delivery) -> int | None:
+    """What a sending cost: by the provider's count, else at most its upper bound."""
     outcome, wish = delivery.outcome, delivery.wish
-    row = ReplyRow(
-        purchase_id=delivery.purchase_id,
-        call_id=delivery.call_id,
-        raw=outcome.raw,
-        latency_ms=outcome.latency_ms,
-    )
-    if isinstance(outcome, TeacherError):
-        row.outcome, row.status = outcome.kind, outcome.status
-        row.message = storable(str(outcome))
-        row.cost_nano = wish.bound_nano if outcome.kind.may_be_billed else 0
-        return row
-    row.outcome = ReplyRow.SURPLUS if delivery.call_id in accepted else ReplyRow.ACCEPTED
-    accepted.add(delivery.call_id)
-    row.cost_nano = wish.bound_nano
+    if isinstance(outcome, Unsent):
+        return 0
     if outcome.usage is not None:
-        row.prompt_tokens = outcome.usage.prompt_tokens
-        row.completion_tokens = outcome.usage.completion_tokens
-        row.cost_nano = actual_nano(wish.price, outcome.usage)
-    return row
+        return actual_nano(wish.price, outcome.usage)
+    if isinstance(outcome, TeacherError) and not outcome.may_be_billed:
+        return 0
+    return wish.bound_nano
+
+
+def _excess(delivery: Delivery, cost: int | None) -> int:
+    bound = delivery.wish.bound_nano
+    return 0 if cost is None or bound is None else max(0, cost - bound)
+
+
+def _store(rows: Iterable[Row]) -> set[int]:
+    """Insert replies; return the purchases of those that met no other reply."""
+    return {one for (one,) in insert_rows(ReplyRow, _REPLY, rows, returning=("purchase_id",))}
+
+
+def _store_late(delivery: Delivery) -> bool:
+    """Store what met another reply; False where it is stored already, or cost nothing further."""
+    earlier = ReplyRow.objects.filter(purchase=delivery.purchase_id).values_list("outcome")
+    if not earlier:  # to its call, then
+        return bool(_store([_reply_row(delivery, _cost(delivery), good=ReplyRow.SURPLUS)]))
+    if (ReplyRow.SETTLED,) in earlier and isinstance(delivery.outcome, Reply):
+        apart = replace(delivery, purchase_id=_add_purchase(delivery.purchase_id))
+        if not _store([_reply_row(apart, 0)]):
+            _store([_reply_row(apart, 0, good=ReplyRow.SURPLUS)])
+    return False
+
+
+def _add_purchase(purchase_id: int) -> int:
+    """Write down another purchase like this one, which a person has settled: it cost no more."""
+    purchase = Purchase.objects.get(id=purchase_id)
+    numbers = Purchase.objects.filter(call=purchase.call_id).aggregate(last=Max("number"))
+    purchase.pk, purchase.number, purchase.bound_nano = None, numbers["last"] + 1, 0
+    purchase.save(force_insert=True)
+    return purchase.id
+
+
+def _reply_row(delivery: Delivery, cost: int | None, *, good: str = ReplyRow.ACCEPTED) -> Row:
+    """The values of `_REPLY`; `good` is the outcome of a whole reply."""
+    came = delivery.outcome
+    ids = (delivery.purchase_id, delivery.call_id)
+    if isinstance(came, Unsent):
+        return (*ids, ReplyRow.UNSENT, None, "", b"", None, None, None, cost, 0)
+    outcome, status, message = good, None, ""
+    if isinstance(came, TeacherError):
+        outcome, status, message = came.kind, came.status, storable(str(came))
+    tokens: tuple[int | None, ...] = (None, None, None)
+    if came.usage is not None:
+        usage = came.usage
+        tokens = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens)
+    return (*ids, outcome, status, message, came.raw, *tokens, cost, came.latency_ms)
