@@ -115,3 +115,8 @@ def actual_nano(price: TokenPrice | None, usage: Usage | None) -> int | None:
 def num_bytes(text: str) -> int:
     """The text's size in UTF-8; half a surrogate pair counts as the three bytes it would take."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def usd(nano: int) -> str:
+    """The amount in US dollars, exactly, for logs and messages: $0.0125."""
+    return f"${Decimal(nano).scaleb(-9).normalize():f}"

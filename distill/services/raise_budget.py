@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F, Value
 
 from distill.logic.errors import InputError
+from distill.logic.prices import usd
 from distill.models import Run, RunEvent
 from distill.queries.prices import prices_of, unpriced
 from distill.queries.runs import models_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-
-_NANO = 1_000_000_000
 
 
 def raise_budget(*, run_id: int, budget_nano: int, user: User | None = None) -> bool:
@@ -36,8 +34,8 @@ def raise_budget(*, run_id: int, budget_nano: int, user: User | None = None) -> 
         )
         if not covered.update(budget_nano=budget_nano):
             raise InputError(_too_low(run_id))
-        told = f"Budget set to {_usd(budget_nano)}"
-        told += f", it was {_usd(before)}" if before is not None else ", there was none"
+        told = f"Budget set to {usd(budget_nano)}"
+        told += f", it was {usd(before)}" if before is not None else ", there was none"
         told += f"; by {user.get_username()}." if user else "."
         RunEvent.objects.create(run_id=run_id, message=told)
     return True
@@ -55,10 +53,6 @@ def _refuse_unpriced(run: Run) -> None:
 def _too_low(run_id: int) -> str:
     run = Run.objects.get(id=run_id)
     return (
-        f"{_usd(run.spent_nano)} are spent and {_usd(run.reserved_nano)} reserved for what was "
-        f"sent: the budget must be at least {_usd(run.spent_nano + run.reserved_nano)}."
+        f"{usd(run.spent_nano)} are spent and {usd(run.reserved_nano)} reserved for what was "
+        f"sent: the budget must be at least {usd(run.spent_nano + run.reserved_nano)}."
     )
-
-
-def _usd(nano: int) -> str:
-    return f"${(Decimal(nano) / _NANO).normalize():f}"
