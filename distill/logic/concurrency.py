@@ -14,7 +14,7 @@ _STORM = 0.5
 _FUTILE_ROUNDS = 2
 _HALF_LIFE_SECONDS = 60.0
 _ENOUGH_OUTCOMES = 50
-_SMALLEST_SCALE = 10.0
+_SMALLEST_SCALE = 5.0
 _PROBING_SECONDS = 15.0
 _PROBING_ROUND_TRIPS = 10.0
 _UNKNOWN_SECONDS = 1.0
@@ -35,14 +35,14 @@ class ConcurrencyLimit:
     half as in DCTCP (Alizadeh 2010, RFC 8257). Random refusals of a few per cent change nothing;
     the places they hold are made up for by up to 1 / (1 − p) times as many places as requests.
 
-    **Futile decreases.** If the limit is the reason, a decrease ends the refusals. Where half of
-    them are left after two, they have another reason, which asking less does not remedy: the
-    decreases are undone, and that share (`background`) is tolerated too. It halves each minute, so
-    that the question is put again.
+    **Futile decreases.** If this worker's limit is the reason, a decrease ends the refusals. Where
+    more than half of them are left two rounds later, they have another reason (a gateway's other
+    customers), which asking less does not remedy: the decreases are undone, and that share
+    (`background`) is tolerated too. It halves each minute, so that the question is put again.
 
     **Increase**, while at least half of the places are taken (RFC 7661) and refusals tolerable. Up
     to `known`, where it last went wrong: twice as many each half second (slow start up to a
-    threshold, RFC 5681). Above: known + p · max(known, 10) · (t / T)³, flat at first and ever
+    threshold, RFC 5681). Above: known + p · max(known, 5) · (t / T)³, flat at first and ever
     faster (CUBIC's probing, RFC 9438), T being 15 s or ten round trips. `known` is the new limit
     after a decrease; after a storm, refusals of more than half, it lies half way back.
     """
@@ -57,7 +57,7 @@ class ConcurrencyLimit:
     def __init__(self, *, ceiling: int, remembered: float | None, now: float) -> None:
         self.ceiling = ceiling
         self.in_flight = 0
-        self._cap = ceiling / (1 - TOLERATED)
+        self._cap = _most_places(ceiling)
         self._known = self._cap
         self._limit = min(_FIRST, float(ceiling))
         if remembered is not None and 1 <= remembered < ceiling:
@@ -79,7 +79,12 @@ class ConcurrencyLimit:
     @property
     def limit(self) -> float:
         """Between 1 and the ceiling."""
-        return min(self._limit, float(self.ceiling))
+        return min(self._limit, max(1.0, float(self.ceiling)))
+
+    @property
+    def good_limit(self) -> float:
+        """The limit when the last good reply came; until then a guess."""
+        return min(self._good_limit, float(self.ceiling))
 
     @property
     def reply_seconds(self) -> float | None:
@@ -115,19 +120,20 @@ class ConcurrencyLimit:
 
     def on_other(self, now: float, *, sent_at: float) -> None:
         """The provider dealt with a request, well or badly, but did not refuse it."""
+        self._pass_time(now)
         self.in_flight -= 1
         self._served += sent_at >= self._since
-        self._pass_time(now)
 
     def on_failure(self, now: float, *, sent_at: float, is_refused: bool) -> None:
         """The provider refused a request, or failed: it keeps its place for a while."""
+        self._pass_time(now)
         self.in_flight -= 1
         release_at = sent_at + self._reply_seconds
         self._held.append((release_at, sent_at if is_refused else None))
-        self._pass_time(now)
 
-    def on_cancelled(self) -> None:
+    def on_cancelled(self, now: float) -> None:
         """Nobody waits for the request any more."""
+        self._pass_time(now)
         self.in_flight -= 1
 
     def suspend(self) -> None:
@@ -146,7 +152,7 @@ class ConcurrencyLimit:
         """Another number of slots. Where nothing ever went wrong the limit follows soon."""
         was_unknown = self._known >= self._cap
         self.ceiling = ceiling
-        self._cap = ceiling / (1 - TOLERATED)
+        self._cap = _most_places(ceiling)
         self._known = self._cap if was_unknown else min(self._known, self._cap)
         self._limit = min(self._limit, self._cap)
 
@@ -236,3 +242,8 @@ class ConcurrencyLimit:
         scale = TOLERATED * max(self._known, _SMALLEST_SCALE)
         probed = self._known + scale * (self._probed_seconds / period) ** 3
         self._limit = min(self._cap, max(self._limit, probed))
+
+
+def _most_places(ceiling: int) -> float:
+    """So many that `ceiling` are left beside those that tolerable refusals hold."""
+    return max(1.0, ceiling / (1 - TOLERATED))

@@ -84,6 +84,12 @@ class Throttle:
         """Requests on the way."""
         return self._concurrency.in_flight
 
+    @property
+    def remembered(self) -> float | None:
+        """What to tell the lane's next throttle; None before the first good reply."""
+        has_replies = self._concurrency.reply_seconds is not None
+        return self._concurrency.good_limit if has_replies else None
+
     def room(self, now: float) -> int:
         """How many more requests of the usual size may leave now; 1 when a probe is due."""
         room = min(self._free(now), self._concurrency.ceiling)
@@ -98,7 +104,8 @@ class Throttle:
         return room
 
     def admit(self, now: float, *, input_tokens: int, output_tokens: int) -> float | None:
-        """None: the request leaves now. Else the seconds until it is worth asking again, never 0.
+        """None: the request leaves now. Else the seconds until it is worth asking again, never 0;
+        each event in between makes it worth while too.
 
         The tokens are what the request will probably use: what matters is the expected output, not
         its upper bound, though `on_reply` corrects either.
@@ -172,8 +179,7 @@ class Throttle:
 
     def on_cancelled(self, now: float) -> None:
         """Nobody waits for a request any more; a probe's place is taken by the next one soon."""
-        self._concurrency.on_cancelled()
-        self._concurrency.free(now)
+        self._concurrency.on_cancelled(now)
 
     def resize(self, ceiling: int) -> None:
         """This worker has another number of slots from now on."""

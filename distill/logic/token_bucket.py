@@ -98,10 +98,9 @@ class Quota:
         """What may be taken now; infinite where no header says anything."""
         if now >= self._reset_at:
             self._level = self._capacity
-            self._reset_at = math.inf
-            self._rate = 0.0
+            self._reset_at = now + _BELIEVED_SECONDS
         elif now > self._at:
-            self._level += (now - self._at) * self._rate
+            self._level = min(self._capacity, self._level + (now - self._at) * self._rate)
         self._at = max(now, self._at)
         return self._level
 
@@ -111,8 +110,7 @@ class Quota:
         if lacking <= 0:
             return 0.0
         refilled = lacking / self._rate if self._rate > 0 else math.inf
-        until_reset = self._reset_at - now
-        return min(refilled, until_reset)
+        return min(refilled, self._reset_at - now)
 
     def take(self, amount: float) -> None:
         """Spend `amount`."""

@@ -41,7 +41,8 @@ class Simulation:
 
     throttle: Throttle
     provider: Provider
-    tokens: tuple[int, int] = (500, 500)
+    estimated: tuple[int, int] = (500, 500)
+    used: tuple[int, int] = (500, 500)
     events: list[Event] = field(default_factory=list)
     num_asked: int = 0
     busy: list[tuple[float, int]] = field(default_factory=list)
@@ -67,7 +68,7 @@ class Simulation:
         while True:
             self.num_asked += 1
             wait = self.throttle.admit(
-                now, input_tokens=self.tokens[0], output_tokens=self.tokens[1]
+                now, input_tokens=self.estimated[0], output_tokens=self.estimated[1]
             )
             if wait is not None:
                 break
@@ -90,9 +91,9 @@ class Simulation:
             self.throttle.on_reply(
                 now,
                 sent_at=sent_at,
-                input_tokens=self.tokens[0],
-                output_tokens=self.tokens[1],
-                estimated=self.tokens,
+                input_tokens=self.used[0],
+                output_tokens=self.used[1],
+                estimated=self.estimated,
                 rate_limits=answer.rate_limits,
             )
         else:
