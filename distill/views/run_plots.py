@@ -48,6 +48,7 @@ def draw_plots(history: History) -> RunPlots | None:
             *(
                 (f"429s, {teacher}", [(part.at / unit, part.rate_limited_per_s) for part in parts])
                 for teacher, parts in lanes[: MAX_LANES - 1]
+                if any(part.rate_limited_per_s for part in parts)
             ),
         ],
         spans=[*_open_spans(history, noun, unit), *_pauses(history, noun, unit)],

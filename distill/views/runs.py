@@ -23,6 +23,7 @@ from distill.http import (
     require_role,
 )
 from distill.models import Run
+from distill.queries.money import run_money
 from distill.queries.progress import last_events, list_failures, live_progress
 from distill.queries.run_plots import read_history
 from distill.queries.runs import (
@@ -181,6 +182,8 @@ def _drawn_waterfall(run: Run, waterfall: Waterfall) -> dict[str, object]:
             for reason, count in waterfall.reasons
         ],
         "failures": list_failures(run),
+        "money": run_money(run, now=timezone.now()),
+        "is_unpriced": is_unpriced(run),
         "failed_url": completions_url(run, {"state": "failed"}),
     }
 

@@ -174,7 +174,7 @@ def test_the_log_shows_the_last_two_hundred_lines(operator, running):
 
 @pytest.mark.parametrize(
     ("part", "most"),
-    [(None, 25), ("run-live", 8), ("run-plots", 10), ("run-waterfall", 10), ("run-log", 5)],
+    [(None, 25), ("run-live", 8), ("run-plots", 10), ("run-waterfall", 12), ("run-log", 5)],
 )
 def test_a_run_costs_few_queries(operator, running, part, most, django_assert_max_num_queries):
     headers = {"HX-Request": "true", "HX-Target": part} if part else {}
