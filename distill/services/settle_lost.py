@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,7 @@ def settle_lost(*, run_id: int, amount_nano: int | None, user: User | None = Non
     """
     _refuse_too_much(run_id, amount_nano)
     who = f" by {user.get_username()}" if user else ""
-    given = {
+    given: dict[str, str | int | dt.datetime | None] = {
         "run": run_id,
         "now": timezone.now(),
         "amount": amount_nano,
