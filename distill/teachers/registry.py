@@ -12,7 +12,6 @@ dashes as underscores), so that no other provider's key is ever sent to an addre
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import os
 import re
@@ -22,11 +21,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from distill.logic.errors import FailureKind, InputError, TeacherError
+from distill.logic.errors import InputError
 from distill.logic.retry import Deadlines
-from distill.logic.types import Message, Reply, Request, Teacher
+from distill.logic.types import Teacher
 from distill.teachers.endpoint import Endpoint
-from distill.teachers.offline import offline_teacher
 from distill.teachers.offline.models import OFFLINE_MODELS
 from distill.teachers.openai_protocol import OpenAIProtocol, open_session
 
@@ -100,18 +98,6 @@ class CanonicalName:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TeacherCheck:
-    """What one tiny request to a teacher showed; `error` says what to do, '' where `ok`."""
-
-    ok: bool
-    name: str
-    model: str = ""
-    latency_ms: int = 0
-    text: str = ""
-    error: str = ""
-
-
 def canonical_name(name: str) -> CanonicalName:
     """The full name for what somebody typed. Raises InputError with the nearest known name."""
     typed = name.strip()
@@ -130,23 +116,21 @@ def resolve(name: str, *, offline_url: str | None = None) -> Endpoint:
     where the name is unknown or its key is missing; the text names the variable.
     """
     provider, model = _split(canonical_name(name).name)
-    if provider in _URL_PROVIDERS:
-        return _resolve_url(provider, model)
-    row = PROVIDERS[provider]
-    key = _read_key(row.key_variable)
-    if row.needs_key and not key:
-        raise InputError(f"{name} needs a key: set the environment variable {row.key_variable}")
-    base_url = _base_url(row)
-    if provider == "offline":
-        base_url = (offline_url or base_url).rstrip("/")
-    return Endpoint(
-        base_url=base_url,
-        api_key=key,
-        model=model,
-        provider=provider,
-        proxy=_proxy_for(base_url),
-        seeds_draws=provider == "offline",
-    )
+    return _endpoint(provider, model, offline_url)
+
+
+def resolve_provider(name: str, *, offline_url: str | None = None) -> Endpoint:
+    """Where the provider of `name` answers, its model left aside: `openai`, `openai:` and
+    `openai:gpt-4o` are the same, as are `https://host/v1` and `https://host/v1#model`.
+
+    Raises InputError as `resolve` does.
+    """
+    provider, _, rest = name.strip().partition(":")
+    if provider.lower() in _URL_PROVIDERS:
+        provider, model = _split(f"{provider}:{rest.partition('#')[0]}#any")
+    else:
+        provider, model = _split(f"{provider}:any")
+    return _endpoint(provider, model, offline_url)
 
 
 def key_variable(name: str) -> str | None:
@@ -198,58 +182,6 @@ async def open_teachers(
 
     async with open_session(slots=slots) as session:
         yield OpenAIProtocol(session, find_endpoint, deadlines=limits)
-
-
-def check_teacher(
-    name: str, *, offline_url: str | None = None, timeout: float = 30.0
-) -> TeacherCheck:
-    """Ask `name` one tiny question (its cost is a few tokens); never raises for a failure.
-
-    `timeout` in seconds. An offline teacher that is not running is started for the question. For the "test this teacher" button and the commands' start.
-    """
-    if offline_url is None and is_offline(name):
-        with offline_teacher() as started_url:
-            return check_teacher(name, offline_url=started_url, timeout=timeout)
-    try:
-        full = canonical_name(name).name
-        endpoint = resolve(full, offline_url=offline_url)
-        reply = asyncio.run(_ask_once(full, offline_url, timeout))
-    except InputError as error:
-        return TeacherCheck(ok=False, name=name, error=str(error))
-    except TeacherError as error:
-        advice = _advice(error, full, endpoint)
-        return TeacherCheck(ok=False, name=full, latency_ms=error.latency_ms, error=advice)
-    return TeacherCheck(
-        ok=True, name=full, model=reply.model, latency_ms=reply.latency_ms, text=reply.text
-    )
-
-
-async def _ask_once(name: str, offline_url: str | None, seconds: float) -> Reply:
-    question = Message("user", "Reply with the single word: ready")
-    # Reasoning models spend tokens before the first visible word; 16 would come back empty.
-    request = Request(name, (question,), {"max_tokens": 1024})
-    async with open_teachers(
-        slots=1, offline_url=offline_url, connect_timeout=seconds, total_timeout=seconds
-    ) as teacher:
-        return await teacher.ask(request)
-
-
-def _advice(error: TeacherError, name: str, endpoint: Endpoint) -> str:
-    """What happened, then what to do about it."""
-    provider = PROVIDERS.get(endpoint.provider)
-    variable = key_variable(name) or (provider.key_variable if provider else "")
-    where = f" or set {provider.base_url_variable}" if provider else ""
-    start = "start it with `manage.py offline_teacher`" if is_offline(name) else "start it"
-    advice = {
-        FailureKind.CONNECTION: f"Nothing answers at {endpoint.base_url}: {start}{where}.",
-        FailureKind.TIMEOUT: f"{endpoint.base_url} is too slow or not there: {start}{where}.",
-        FailureKind.AUTHENTICATION: f"The key was refused: check {variable}.",
-        FailureKind.BAD_REQUEST: f"Check the model's name, {endpoint.model!r}, and the base URL.",
-        FailureKind.RATE_LIMITED: "It is there, but busy: try again later.",
-        FailureKind.OUT_OF_BUDGET: "The account has no credit left: top it up.",
-        FailureKind.BROKEN_ENVELOPE: f"Does {endpoint.base_url} speak the OpenAI protocol?",
-    }.get(error.kind, "")
-    return f"{error}. {advice}".strip()
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -309,6 +241,28 @@ def _full_model(provider: str, model: str) -> str:
 def _openrouter_vendor(model: str) -> str:
     starts = (start for start in _OPENROUTER_VENDORS if model.lower().startswith(start))
     return next((_OPENROUTER_VENDORS[start] for start in starts), "")
+
+
+def _endpoint(provider: str, model: str, offline_url: str | None) -> Endpoint:
+    if provider in _URL_PROVIDERS:
+        return _resolve_url(provider, model)
+    row = PROVIDERS[provider]
+    key = _read_key(row.key_variable)
+    if row.needs_key and not key:
+        raise InputError(
+            f"{provider}:{model} needs a key: set the environment variable {row.key_variable}"
+        )
+    base_url = _base_url(row)
+    if provider == "offline":
+        base_url = (offline_url or base_url).rstrip("/")
+    return Endpoint(
+        base_url=base_url,
+        api_key=key,
+        model=model,
+        provider=provider,
+        proxy=_proxy_for(base_url),
+        seeds_draws=provider == "offline",
+    )
 
 
 def _base_url(provider: Provider) -> str:

@@ -19,8 +19,8 @@ from distill.queries.recipes import suggested_recipe
 from distill.queries.runs import Preview, known_teachers, models_of, preview_run, uses_standin
 from distill.services.ingest.datasets import MADE_FOR_A_FILE
 from distill.services.start_run import start_run as start_run_service
+from distill.teachers.official import TeacherCheck, check_teacher
 from distill.teachers.offline.process import base_url
-from distill.teachers.registry import TeacherCheck, check_teacher
 
 TEST_SECONDS = 15.0
 

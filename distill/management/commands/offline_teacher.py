@@ -33,7 +33,9 @@ Presets: {", ".join(PRESETS)}.
 Faults, each a share of the requests from 0 to 1:
   {", ".join(list(Fault)[:6])},
   {", ".join(list(Fault)[6:])}.
-Numbers beside them: seed, retry_after and slow_seconds (both in seconds).
+Numbers beside them: seed, retry_after and slow_seconds (both in seconds), and two limits that it
+holds to: rpm (requests a minute, told in headers) and capacity (requests at once). What is above
+them gets a 429. A request that meets `hang` gets no answer until the client goes away.
 
 While it runs: GET /stats counts requests and what a real provider would have billed, and
 POST /misbehave with {{"faults": "...", "latency": "..."}} changes both."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -15,24 +15,31 @@ from distill.teachers.offline.prompt import Ask, read_ask
 from distill.teachers.offline.rubric import judge
 
 _REFUSAL = "I'm sorry, but I can't help with that request."
+# A stand-in's thought, as long as it is asked to be; a token is four characters here.
+_THOUGHT = "It picks the sentence that names a change and what it was measured by. "
+_THOUGHTS = {"minimal": 1, "low": 1, "medium": 2, "high": 4, "xhigh": 8}
 _CITED = "{text} This agrees with earlier work (Okafor et al., 2019) [3, 7]."
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the assistant says, and how it ended."""
+    """What the assistant says, how it ended, and what it thought before."""
 
     text: str
     finish_reason: str = "stop"
+    reasoning: str = ""
 
 
 def write_content(body: Mapping[str, Any], request_hash: str, fault: Fault | None) -> Content:
     """The content for a request body of the protocol; follows from its arguments alone."""
     messages = [(str(part.get("role")), part["content"]) for part in body["messages"]]
     fields = _fields_of(body, read_ask(messages), request_hash)
-    content = Content(_damage(fields, fault))
+    thought = (_THOUGHT * _THOUGHTS.get(str(body.get("reasoning_effort")), 0)).strip()
+    content = Content(_damage(fields, fault), reasoning=thought)
     if fault is Fault.TRUNCATED:
-        return Content(content.text[: len(content.text) * 3 // 5], "length")
+        return replace(
+            content, text=content.text[: len(content.text) * 3 // 5], finish_reason="length"
+        )
     return _limit(content, body.get("max_completion_tokens") or body.get("max_tokens"))
 
 
@@ -92,9 +99,10 @@ def _break(text: str) -> str:
 
 
 def _limit(content: Content, max_tokens: object) -> Content:
-    """Cut at the request's own limit, as a real teacher does; a token is four characters here."""
+    """Cut at the request's own limit, as a real teacher does: first it thinks, then it writes."""
     if not isinstance(max_tokens, int) or isinstance(max_tokens, bool) or max_tokens < 1:
         return content
-    if len(content.text) <= max_tokens * 4:
+    left = max_tokens * 4 - len(content.reasoning)
+    if len(content.text) <= left:
         return content
-    return Content(content.text[: max_tokens * 4], "length")
+    return replace(content, text=content.text[: max(left, 0)], finish_reason="length")

@@ -31,6 +31,7 @@ class Fault(StrEnum):
     CITATIONS = "citations"
     BROKEN_ENVELOPE = "broken_envelope"
     EMPTY = "empty"
+    HANG = "hang"
 
     @property
     def is_billed(self) -> bool:
@@ -38,7 +39,7 @@ class Fault(StrEnum):
         return self not in _NOT_BILLED
 
 
-_NOT_BILLED = (Fault.RATE_LIMITED, Fault.SERVER, Fault.UNAVAILABLE, Fault.RESET)
+_NOT_BILLED = (Fault.RATE_LIMITED, Fault.SERVER, Fault.UNAVAILABLE, Fault.RESET, Fault.HANG)
 
 PRESETS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
@@ -59,17 +60,23 @@ PRESETS: Mapping[str, Mapping[str, float]] = MappingProxyType(
         },
     }
 )
-_NUMBERS = ("seed", "retry_after", "slow_seconds")
+NUMBERS = ("seed", "retry_after", "slow_seconds", "rpm", "capacity")
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Shares of requests (0 to 1) that meet each fault; `retry_after`, `slow_seconds` in seconds."""
+    """Shares of requests (0 to 1) that meet each fault; `retry_after`, `slow_seconds` in seconds.
+
+    `rpm` and `capacity` are limits that hold for all: requests a minute (told in headers, as OpenAI
+    does), and requests at once. What is above them gets a 429; 0 is no limit.
+    """
 
     rates: Mapping[Fault, float] = field(default_factory=dict)
     seed: int = 0
     retry_after: float = 1.0
     slow_seconds: float = 8.0
+    rpm: float = 0.0
+    capacity: float = 0.0
 
     def choose(self, request_hash: str, seen: int) -> Fault | None:
         """The fault for this request, which was seen `seen` times before; None for a good reply."""
@@ -109,15 +116,12 @@ def parse_faults(text: str) -> Faults:
             values |= PRESETS[name]
         else:
             values[name.strip()] = _parse_value(name.strip(), typed)
-    rates = {Fault(name): value for name, value in values.items() if name not in _NUMBERS}
+    rates = {Fault(name): value for name, value in values.items() if name not in NUMBERS}
     if any(not 0 <= rate <= 1 for rate in rates.values()) or sum(rates.values()) > 1 + 1e-9:
         raise InputError("each rate of a fault lies between 0 and 1, and so does their sum")
-    return Faults(
-        rates=rates,
-        seed=int(values.get("seed", 0)),
-        retry_after=values.get("retry_after", 1.0),
-        slow_seconds=values.get("slow_seconds", 8.0),
-    )
+    numbers = {name: value for name, value in values.items() if name in NUMBERS}
+    seed = int(numbers.pop("seed", 0))
+    return Faults(rates=rates, seed=seed, **numbers)
 
 
 def parse_latency(text: str) -> Latency:
@@ -144,8 +148,8 @@ def _checked_latency(latency: Latency) -> Latency:
 
 
 def _parse_value(name: str, typed: str) -> float:
-    if name not in _NUMBERS and name not in list(Fault):
-        known = ", ".join([*PRESETS, *Fault, *_NUMBERS])
+    if name not in NUMBERS and name not in list(Fault):
+        known = ", ".join([*PRESETS, *Fault, *NUMBERS])
         raise InputError(f"there is no fault {name!r}: known are {known}")
     try:
         value = float(typed)

@@ -28,6 +28,7 @@ from aiohttp import web
 
 from distill.logic.errors import InputError
 from distill.teachers.offline.answer import Content, write_content
+from distill.teachers.offline.limits import Bucket
 from distill.teachers.offline.misbehave import (
     Fault,
     Faults,
@@ -37,8 +38,10 @@ from distill.teachers.offline.misbehave import (
 )
 from distill.teachers.offline.models import OFFLINE_MODELS
 from distill.teachers.offline.process import SERVICE
+from distill.teachers.offline.schema import misfits
 
 _MAX_BODY_BYTES = 64 * 2**20
+_LOOK_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -50,10 +53,19 @@ class _State:
     requests: Counter[str] = field(default_factory=Counter)
     completions: Counter[str] = field(default_factory=Counter)
     by_fault: Counter[str] = field(default_factory=Counter)
+    bucket: Bucket | None = None
+    at_once: int = 0
+    most_at_once: int = 0
+
+    def misbehave(self, faults: Faults, latency: Latency) -> None:
+        """From now on; a minute's limit starts whole."""
+        self.faults, self.latency = faults, latency
+        self.bucket = Bucket.full(faults.rpm, time.monotonic()) if faults.rpm else None
 
     def clear_account(self) -> None:
         for counter in (self.requests, self.completions, self.by_fault):
             counter.clear()
+        self.most_at_once = self.at_once
 
 
 _STATE = web.AppKey("state", _State)
@@ -81,6 +93,7 @@ def make_app(faults: Faults, latency: Latency) -> web.Application:
     """The application, for `run_server` and for tests."""
     app = web.Application(client_max_size=_MAX_BODY_BYTES)
     app[_STATE] = _State(faults, latency)
+    app[_STATE].misbehave(faults, latency)
     app.add_routes(
         [
             web.post("/v1/chat/completions", _chat_completions),
@@ -149,16 +162,75 @@ async def _chat_completions(request: web.Request) -> web.StreamResponse:
     request_hash = hash_request(body)
     seen = state.requests[request_hash]
     state.requests[request_hash] += 1
+    state.at_once += 1
+    state.most_at_once = max(state.most_at_once, state.at_once)
+    try:
+        response = _over_limit(state) or await _answer(request, body, request_hash, seen)
+    finally:
+        state.at_once -= 1
+    if state.bucket:
+        response.headers.update(state.bucket.headers())
+    return response
+
+
+def _over_limit(state: _State) -> web.Response | None:
+    """The 429 of a request that is one too many, at once or within a minute."""
+    if 0 < state.faults.capacity < state.at_once:
+        state.by_fault["capacity"] += 1
+        words = f"at most {state.faults.capacity:g} requests at once"
+        return _error(429, "rate_limit_exceeded", words)
+    seconds = state.bucket.take(time.monotonic()) if state.bucket else 0.0
+    if not seconds:
+        return None
+    state.by_fault["rpm"] += 1
+    words = f"at most {state.faults.rpm:g} requests a minute: please try again in {seconds:.3f}s"
+    return _error(429, "rate_limit_exceeded", words, {"Retry-After": f"{seconds:.3f}"})
+
+
+async def _answer(
+    request: web.Request, body: Mapping[str, Any], request_hash: str, seen: int
+) -> web.Response:
+    state = request.app[_STATE]
     fault = state.faults.choose(request_hash, seen)
     if fault:
         state.by_fault[fault.value] += 1
+    if fault is Fault.HANG:
+        await _hang(request)
     if fault and not fault.is_billed:
         return _unbilled(request, fault, state.faults)
+    content = write_content(body, request_hash, fault)
+    problem = "" if fault or content.finish_reason == "length" else _misfit(body, content)
+    if problem:
+        return _error(400, "invalid_json_schema", problem)
     state.completions[request_hash] += 1
     await _take_time(state, fault, request_hash, seen)
     if fault is Fault.BROKEN_ENVELOPE:
         return web.Response(body=b'{"id": "chatcmpl-cut", "choices": [{"mess', status=200)
-    return _json(_envelope(body, request_hash, write_content(body, request_hash, fault)))
+    return _json(_envelope(body, request_hash, content))
+
+
+async def _hang(request: web.Request) -> None:
+    """Say nothing until the client has gone away."""
+    # aiohttp tells of a lost connection by nothing but the transport.
+    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _misfit(body: Mapping[str, Any], content: Content) -> str:
+    """What of the asked `response_format` the stand-in cannot do; '' where it can.
+
+    A model is held to a schema while it writes. The stand-in reads from the prompt what to write,
+    so a schema that asks for something else is an error of the request.
+    """
+    wanted = body.get("response_format")
+    if not isinstance(wanted, dict) or wanted.get("type") not in ("json_object", "json_schema"):
+        return ""
+    try:
+        reply = orjson.loads(content.text)
+    except orjson.JSONDecodeError:
+        return "the prompt asks for a plain text, response_format for JSON"
+    schema = (wanted.get("json_schema") or {}).get("schema") or {"type": "object"}
+    return "; ".join(misfits(reply, schema))
 
 
 def _problem_with(body: Any) -> tuple[int, str, str] | None:
@@ -179,6 +251,8 @@ def _problem_with(body: Any) -> tuple[int, str, str] | None:
 
 
 def _unbilled(request: web.Request, fault: Fault, faults: Faults) -> web.Response:
+    if fault is Fault.HANG:
+        return web.Response()
     if fault is Fault.RESET:
         _reset(request)
         return web.Response()
@@ -214,7 +288,11 @@ async def _take_time(state: _State, fault: Fault | None, request_hash: str, seen
 
 def _envelope(body: Mapping[str, Any], request_hash: str, content: Content) -> dict[str, Any]:
     prompt_tokens = sum(estimate_tokens(part["content"]) + 4 for part in body["messages"])
-    completion_tokens = estimate_tokens(content.text)
+    reasoning_tokens = estimate_tokens(content.reasoning)
+    completion_tokens = estimate_tokens(content.text) + reasoning_tokens
+    message = {"role": "assistant", "content": content.text, "refusal": None}
+    if content.reasoning:
+        message["reasoning_content"] = content.reasoning
     return {
         "id": f"chatcmpl-{request_hash[:24]}",
         "object": "chat.completion",
@@ -226,13 +304,15 @@ def _envelope(body: Mapping[str, Any], request_hash: str, content: Content) -> d
                 "index": 0,
                 "finish_reason": content.finish_reason,
                 "logprobs": None,
-                "message": {"role": "assistant", "content": content.text, "refusal": None},
+                "message": message,
             }
         ],
         "usage": {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,
             "total_tokens": prompt_tokens + completion_tokens,
+            "prompt_tokens_details": {"cached_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": reasoning_tokens},
         },
     }
 
@@ -264,6 +344,7 @@ async def _stats(request: web.Request) -> web.Response:
             "distinct": len(state.requests),
             "bought_twice": sum(count - 1 for count in state.completions.values()),
             "by_fault": dict(state.by_fault),
+            "most_at_once": state.most_at_once,
             "by_request": {
                 key: {"requests": count, "completions": state.completions[key]}
                 for key, count in state.requests.items()
@@ -287,7 +368,7 @@ async def _misbehave(request: web.Request) -> web.Response:
         new_latency = state.latency if latency is None else parse_latency(str(latency))
     except (orjson.JSONDecodeError, AttributeError, InputError) as error:
         return _error(400, "invalid_request", str(error))
-    state.faults, state.latency = new_faults, new_latency
+    state.misbehave(new_faults, new_latency)
     return await _healthz(request)
 
 

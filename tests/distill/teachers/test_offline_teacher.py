@@ -18,13 +18,14 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 from django.core.management import CommandError, call_command
 
 from distill.logic.errors import FailureKind, InputError, TeacherError
+from distill.logic.retry import Deadlines
 from distill.logic.types import Message, Reply, Request
 from distill.teachers.offline import offline_teacher
+from distill.teachers.offline.limits import Bucket
 from distill.teachers.offline.misbehave import PRESETS, Fault, parse_faults, parse_latency
 from distill.teachers.offline.process import is_running
 from distill.teachers.registry import open_teachers
@@ -68,65 +69,21 @@ def misbehave(base_url: str, faults: str, latency: str = "0") -> None:
 
 
 def ask_all(
-    base_url: str, questions: list[Request], **timeouts: float
+    base_url: str, questions: list[Request], **deadlines: float
 ) -> list[Reply | TeacherError]:
     async def run() -> list[Any]:
-        async with open_teachers(slots=8, offline_url=base_url, **timeouts) as teachers:
+        limits = Deadlines(**deadlines)
+        async with open_teachers(slots=8, offline_url=base_url, deadlines=limits) as teachers:
             return await asyncio.gather(*map(teachers.ask, questions), return_exceptions=True)
 
     return asyncio.run(run())
 
 
-def ask(base_url: str, question: Request = QUESTION, **timeouts: float) -> Reply:
-    (reply,) = ask_all(base_url, [question], **timeouts)
+def ask(base_url: str, question: Request = QUESTION, **deadlines: float) -> Reply:
+    (reply,) = ask_all(base_url, [question], **deadlines)
     if isinstance(reply, TeacherError):
         raise reply
     return reply
-
-
-def test_the_official_client_works_unchanged(teacher_url):
-    with openai.OpenAI(base_url=teacher_url, api_key="any", max_retries=0) as client:
-        assert [model.id for model in client.models.list()] == ["extractive", "rubric"]
-        completion = client.chat.completions.create(
-            model="extractive",
-            messages=[{"role": "user", "content": PROMPT}],
-            temperature=0.7,
-            seed=3,
-        )
-    content = completion.choices[0].message.content
-    assert content is not None
-    assert json.loads(content).keys() == {"hypothesis", "methodology"}
-    assert completion.model == "offline-extractive"
-    assert completion.system_fingerprint == "stand-in"
-    assert completion.usage is not None
-    assert completion.usage.total_tokens > 100
-
-
-def test_the_official_client_works_asynchronously(teacher_url):
-    async def run() -> str | None:
-        async with openai.AsyncOpenAI(base_url=teacher_url, api_key="any") as client:
-            completion = await client.chat.completions.create(
-                model="rubric", messages=[{"role": "user", "content": PROMPT}]
-            )
-            return completion.choices[0].message.content
-
-    content = asyncio.run(run())
-    assert content is not None
-    assert json.loads(content).keys() == {"scores", "rationale", "flags"}
-
-
-def test_the_official_client_understands_its_errors(teacher_url):
-    misbehave(teacher_url, "rate_limited=1,retry_after=3")
-    with openai.OpenAI(base_url=teacher_url, api_key="any", max_retries=0) as client:
-        with pytest.raises(openai.RateLimitError) as caught:
-            client.chat.completions.create(
-                model="extractive", messages=[{"role": "user", "content": PROMPT}]
-            )
-        assert caught.value.response.headers["Retry-After"] == "3"
-        with pytest.raises(openai.NotFoundError):
-            client.chat.completions.create(
-                model="gpt-4o", messages=[{"role": "user", "content": PROMPT}]
-            )
 
 
 @pytest.mark.parametrize(
@@ -139,12 +96,13 @@ def test_the_official_client_understands_its_errors(teacher_url):
         ("broken_envelope", FailureKind.BROKEN_ENVELOPE),
         ("empty", FailureKind.EMPTY),
         ("slow", FailureKind.TIMEOUT),
+        ("hang", FailureKind.TIMEOUT),
     ],
 )
 def test_each_fault_of_the_wire_has_its_kind(teacher_url, fault, kind):
     misbehave(teacher_url, f"{fault}=1,retry_after=2,slow_seconds=0.6")
     with pytest.raises(TeacherError) as caught:
-        ask(teacher_url, total_timeout=0.3 if fault == "slow" else 10.0)
+        ask(teacher_url, total_seconds=0.3 if fault in ("slow", "hang") else 10.0)
     assert caught.value.kind is kind
     if kind is FailureKind.RATE_LIMITED:
         assert caught.value.retry_after == 2.0
@@ -187,6 +145,80 @@ def test_max_tokens_is_kept(teacher_url):
     assert reply.finish_reason == "length"
     assert reply.usage is not None
     assert reply.usage.completion_tokens <= 10
+
+
+def test_what_was_cut_off_is_whole_with_a_larger_limit(teacher_url):
+    short = ask(teacher_url, replace(QUESTION, parameters={"max_tokens": 10}))
+    whole = ask(teacher_url, replace(QUESTION, parameters={"max_tokens": 1000}))
+    assert (short.finish_reason, whole.finish_reason) == ("length", "stop")
+    assert call(teacher_url, "/stats")["bought_twice"] == 0
+
+
+def test_it_thinks_when_asked_to(teacher_url):
+    def asked(effort: str, max_tokens: int) -> Request:
+        return replace(QUESTION, parameters={"reasoning_effort": effort, "max_tokens": max_tokens})
+
+    reply = ask(teacher_url, asked("high", 1000))
+    assert reply.reasoning
+    assert json.loads(reply.text).keys() == {"hypothesis", "methodology"}
+    assert reply.usage is not None
+    assert 0 < reply.usage.reasoning_tokens < reply.usage.completion_tokens
+    assert not ask(teacher_url, asked("none", 1000)).reasoning
+    with pytest.raises(TeacherError) as caught:
+        ask(teacher_url, asked("high", 8))
+    assert caught.value.kind is FailureKind.TRUNCATED
+    assert caught.value.usage is not None
+
+
+def test_a_hanging_request_ends_with_its_client(teacher_url):
+    misbehave(teacher_url, "hang=1")
+    with pytest.raises(TeacherError):
+        ask(teacher_url, first_byte_seconds=0.2)
+    misbehave(teacher_url, "none,capacity=1")
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        (outcome,) = ask_all(teacher_url, [QUESTION])
+        if isinstance(outcome, Reply):
+            break
+    assert isinstance(outcome, Reply)
+
+
+def test_requests_a_minute_are_kept_and_told(teacher_url):
+    misbehave(teacher_url, "rpm=2")
+    first, second, third = (ask_all(teacher_url, [QUESTION])[0] for _ in range(3))
+    assert isinstance(first, Reply)
+    assert first.rate_limits is not None
+    assert (first.rate_limits.requests.limit, first.rate_limits.requests.remaining) == (2, 1)
+    assert isinstance(second, Reply)
+    assert isinstance(third, TeacherError)
+    assert third.kind is FailureKind.RATE_LIMITED
+    assert third.retry_after is not None
+    assert 0 < third.retry_after <= 30
+    assert third.rate_limits is not None
+    assert third.rate_limits.requests.remaining == 0
+    assert call(teacher_url, "/stats")["completions"] == 2
+
+
+def test_only_so_many_are_served_at_once(teacher_url):
+    misbehave(teacher_url, "capacity=3", latency="0.3")
+    outcomes = ask_all(teacher_url, [replace(QUESTION, draw=draw) for draw in range(8)])
+    refused = [outcome for outcome in outcomes if isinstance(outcome, TeacherError)]
+    assert len(refused) == 5
+    assert {error.kind for error in refused} == {FailureKind.RATE_LIMITED}
+    stats = call(teacher_url, "/stats")
+    assert (stats["completions"], stats["by_fault"]["capacity"]) == (3, 5)
+
+
+def test_the_bucket_refills_steadily():
+    bucket = Bucket.full(60, now=0.0)
+    assert all(bucket.take(0.0) == 0 for _ in range(60))
+    assert bucket.take(0.0) == 1.0
+    assert bucket.take(0.5) == 0.5
+    assert bucket.take(1.0) == 0.0
+    assert bucket.take(1.0) == 1.0
+    assert bucket.take(1000.0) == 0.0
+    assert bucket.headers()["x-ratelimit-remaining-requests"] == "59"
+    assert bucket.headers()["x-ratelimit-reset-requests"] == "1.000s"
 
 
 def test_the_account_counts_by_request(teacher_url):
@@ -258,7 +290,8 @@ def test_presets_and_overrides_are_read():
     moderate = parse_faults("moderate,citations=0.2,seed=3")
     assert moderate.rates[Fault.CITATIONS] == 0.2
     assert moderate.seed == 3
-    assert set(PRESETS["moderate"]) == set(Fault)
+    # A hanging request would hold its slot for minutes in a demonstration.
+    assert set(PRESETS["moderate"]) == set(Fault) - {Fault.HANG}
 
 
 def test_rates_are_kept_over_many_requests():

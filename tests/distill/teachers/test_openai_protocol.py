@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from aiohttp.test_utils import TestServer, unused_port
 
 from distill.logic.errors import FailureKind, TeacherError
 from distill.logic.retry import Deadlines
-from distill.logic.types import Message, Reply, Request, Usage
+from distill.logic.types import Allowance, Message, Reply, Request, Usage
 from distill.teachers.endpoint import Endpoint
 from distill.teachers.openai_protocol import OpenAIProtocol, build_body, open_session
 from distill.teachers.retry_after import read_retry_after
@@ -178,7 +179,62 @@ def test_a_slow_server_is_a_timeout():
 
     error = failure_of(handle, total_seconds=0.15)
     assert error.kind is FailureKind.TIMEOUT
+    assert "no whole reply within 0.15 s" in str(error)
     assert error.latency_ms >= 100
+    assert error.may_be_billed
+
+
+def test_a_reply_that_does_not_begin_has_a_deadline_of_its_own():
+    async def handle(_request: web.Request) -> web.Response:
+        await asyncio.sleep(0.6)
+        return web.Response()
+
+    error = failure_of(handle, first_byte_seconds=0.15)
+    assert error.kind is FailureKind.TIMEOUT
+    assert "did not begin its reply within 0.15 s" in str(error)
+    assert error.may_be_billed
+
+
+def test_a_reply_may_take_longer_than_its_first_byte():
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        body = orjson.dumps(envelope())
+        for start in range(0, len(body), 30):
+            await response.write(body[start : start + 30])
+            await asyncio.sleep(0.05)
+        return response
+
+    assert ask(handle, first_byte_seconds=0.2).text == "Because."
+    assert "no whole reply" in str(failure_of(handle, first_byte_seconds=0.2, total_seconds=0.15))
+
+
+def test_a_reply_that_stops_half_way_is_a_timeout():
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"choices"')
+        await asyncio.sleep(0.6)
+        return response
+
+    error = failure_of(handle, first_byte_seconds=0.15)
+    assert "stopped in the middle of its reply" in str(error)
+
+
+def test_a_connection_that_is_never_made_has_a_deadline_and_costs_nothing():
+    """A full backlog: the kernel leaves the next connection waiting."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        with contextlib.ExitStack() as waiting:
+            for _ in range(4):
+                client = waiting.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(address)
+            endpoint = replace(ENDPOINT, base_url=f"http://127.0.0.1:{address[1]}/v1")
+            error = ask_at(endpoint, deadlines=Deadlines(connect_seconds=0.2))
+    assert error.kind is FailureKind.TIMEOUT
+    assert "could not connect" in str(error)
+    assert not error.may_be_billed
 
 
 def test_a_reset_is_a_connection_failure():
@@ -189,7 +245,9 @@ def test_a_reset_is_a_connection_failure():
         request.transport.abort()
         return web.Response()
 
-    assert failure_of(handle).kind is FailureKind.CONNECTION
+    error = failure_of(handle)
+    assert error.kind is FailureKind.CONNECTION
+    assert error.may_be_billed
 
 
 def test_a_body_that_breaks_off_is_a_connection_failure():
@@ -204,10 +262,13 @@ def test_a_body_that_breaks_off_is_a_connection_failure():
     assert failure_of(handle).kind is FailureKind.CONNECTION
 
 
-def ask_at(endpoint: Endpoint, question: Request = QUESTION) -> TeacherError:
+def ask_at(
+    endpoint: Endpoint, question: Request = QUESTION, deadlines: Deadlines | None = None
+) -> TeacherError:
     async def run() -> None:
         async with open_session(slots=1) as session:
-            await OpenAIProtocol(session, lambda _name: endpoint).ask(question)
+            teacher = OpenAIProtocol(session, lambda _name: endpoint, deadlines=deadlines)
+            await teacher.ask(question)
 
     with pytest.raises(TeacherError) as caught:
         asyncio.run(run())
@@ -216,7 +277,17 @@ def ask_at(endpoint: Endpoint, question: Request = QUESTION) -> TeacherError:
 
 def test_nobody_there_is_a_connection_failure():
     endpoint = replace(ENDPOINT, base_url=f"http://127.0.0.1:{unused_port()}/v1")
-    assert ask_at(endpoint).kind is FailureKind.CONNECTION
+    error = ask_at(endpoint)
+    assert error.kind is FailureKind.CONNECTION
+    assert not error.may_be_billed
+
+
+def test_an_unknown_host_and_a_dead_proxy_are_asked_nothing():
+    unknown = ask_at(replace(ENDPOINT, base_url="http://no-such-host.invalid/v1"))
+    dead_proxy = ask_at(replace(ENDPOINT, proxy=f"http://127.0.0.1:{unused_port()}"))
+    for error in (unknown, dead_proxy):
+        assert error.kind is FailureKind.CONNECTION
+        assert not error.may_be_billed
 
 
 @pytest.mark.parametrize("base_url", ["http://", "nonsense", "ftp://host/v1"])
@@ -253,21 +324,27 @@ def test_retry_after_is_read_from_headers_then_body(headers, body, seconds):
     assert read_retry_after(headers, body, now=1000.0) == seconds
 
 
-def test_a_429_carries_its_retry_after():
-    assert failure_of(answering(b"", 429, {"Retry-After": "7"})).retry_after == 7.0
+def test_a_429_carries_its_retry_after_and_the_limits():
+    limits = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "0"}
+    error = failure_of(answering(b"", 429, limits | {"Retry-After": "7"}))
+    assert error.retry_after == 7.0
+    assert error.rate_limits is not None
+    assert error.rate_limits.requests == Allowance(60, 0)
+    assert not error.may_be_billed
 
 
-@pytest.mark.parametrize("model", ["o1", "o3-mini", "openai/o4-mini", "gpt-5", "openai/gpt-5.1"])
-def test_reasoning_models_get_the_parameters_they_accept(model):
-    question = replace(QUESTION, parameters={"temperature": 0.5, "max_tokens": 9, "seed": 1})
-    body = build_body(question, replace(ENDPOINT, model=model))
-    assert body.keys() - {"model", "messages"} == {"max_completion_tokens", "seed"}
+def test_a_reply_carries_the_limits_too():
+    reply = ask(answering(envelope(), headers={"x-ratelimit-limit-tokens": "9000"}))
+    assert reply.rate_limits is not None
+    assert reply.rate_limits.output_tokens.limit == 9000
+    assert ask(answering(envelope())).rate_limits is None
 
 
-@pytest.mark.parametrize("model", ["gpt-4o", "gpt-5-chat-latest", "qwen-o1", "gpt-oss-20b"])
-def test_other_models_keep_theirs(model):
+def test_the_body_is_in_the_models_dialect():
     question = replace(QUESTION, parameters={"temperature": 0.5, "max_tokens": 9})
-    body = build_body(question, replace(ENDPOINT, model=model))
+    body = build_body(question, replace(ENDPOINT, model="o3-mini"))
+    assert body.keys() - {"model", "messages"} == {"max_completion_tokens"}
+    body = build_body(question, replace(ENDPOINT, model="qwen-o1"))
     assert body.keys() - {"model", "messages"} == {"temperature", "max_tokens"}
 
 

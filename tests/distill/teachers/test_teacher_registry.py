@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiohttp.test_utils import unused_port
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.logic.errors import FailureKind, InputError, TeacherError
 from distill.logic.types import Message, Request
-from distill.teachers.offline import offline_teacher
 from distill.teachers.endpoint import Endpoint
+from distill.teachers.offline import offline_teacher
 from distill.teachers.registry import (
     PROVIDERS,
     canonical_name,
-    check_teacher,
     is_free,
     is_offline,
     key_variable,
     open_teachers,
     resolve,
+    resolve_provider,
 )
 
 
@@ -187,30 +186,25 @@ def test_one_session_routes_by_teacher():
     assert models == ["offline-extractive", "offline-rubric", "offline-extractive"]
 
 
-def test_checking_the_offline_teacher_starts_one(monkeypatch):
-    monkeypatch.setenv("OFFLINE_TEACHER_PORT", str(unused_port()))
-    check = check_teacher("offline:extractive")
-    assert (check.ok, check.model, check.error) == (True, "offline-extractive", "")
-    assert check.text
+@pytest.mark.parametrize("typed", ["openai", "openai:", "openai:gpt-4o", " OpenAI "])
+def test_a_provider_is_found_without_a_model(monkeypatch, typed):
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    assert resolve_provider(typed).base_url == "https://api.openai.com/v1"
+
+
+def test_a_base_url_is_a_provider_too():
+    endpoint = resolve_provider("https://host:8443/v1/")
+    assert endpoint.base_url == "https://host:8443/v1"
+    assert resolve_provider("https://host:8443/v1#model").base_url == endpoint.base_url
+    assert resolve_provider("offline", offline_url="http://127.0.0.1:9/v1").base_url.endswith(
+        "9/v1"
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"),
-    [
-        ("openai:gpt-4o", "OPENAI_API_KEY"),
-        ("nobody:model", "there is no provider"),
-        ("vllm:m", "start it or set VLLM_BASE_URL"),
-    ],
+    ("typed", "hint"),
+    [("openai", "OPENAI_API_KEY"), ("opnai", "did you mean openai"), ("https://", "https://host")],
 )
-def test_a_failed_check_says_what_to_do(monkeypatch, name, hint):
-    monkeypatch.setenv("VLLM_BASE_URL", f"http://127.0.0.1:{unused_port()}")
-    check = check_teacher(name, timeout=2.0)
-    assert not check.ok
-    assert hint in check.error
-
-
-def test_checking_a_wrong_model_names_it():
-    with offline_teacher(0) as url:
-        check = check_teacher(f"{url}#missing")
-    assert not check.ok
-    assert "Check the model's name, 'missing'" in check.error
+def test_a_provider_that_cannot_be_asked_says_why(typed, hint):
+    with pytest.raises(InputError, match=hint):
+        resolve_provider(typed)
