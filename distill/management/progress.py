@@ -4,6 +4,7 @@
         bar.advance(10)                            # ten more are done
         bar.update(500, kept=490, refused=10)      # 500 are done; "490 kept, 10 refused" behind it
         bar.update(500, total=1000)                # the end is known now
+        bar.update(500, details=["2 of 8 slots"])  # lines below the bar; in a log behind it
         bar.log("chapter two")                     # a line of its own, above the bar
 
 Everything goes to stderr: stdout is the command's result. When the block ends, also by an error,
@@ -14,11 +15,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -28,6 +29,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -38,7 +40,9 @@ class Bar(Protocol):
     def advance(self, num: int = 1) -> None:
         """So many more are done."""
 
-    def update(self, done: int, *, total: int | None = None, **fields: object) -> None:
+    def update(
+        self, done: int, *, total: int | None = None, details: Iterable[str] = (), **fields: object
+    ) -> None:
         """So many are done in all; fields (`kept=490`) replace those shown behind the count."""
 
     def log(self, message: str) -> None:
@@ -68,15 +72,18 @@ def progress(
 
 
 class _MovingBar:
-    def __init__(self, shown: Progress, total: int | None, label: str, done: int) -> None:
+    def __init__(self, shown: _BarAboveLines, total: int | None, label: str, done: int) -> None:
         self._shown = shown
         self._task = shown.add_task(escape(label), total=total, completed=done, words="")
 
     def advance(self, num: int = 1) -> None:
         self._shown.advance(self._task, num)
 
-    def update(self, done: int, *, total: int | None = None, **fields: object) -> None:
+    def update(
+        self, done: int, *, total: int | None = None, details: Iterable[str] = (), **fields: object
+    ) -> None:
         words = escape(_in_words(fields))
+        self._shown.lines = tuple(details)
         self._shown.update(self._task, completed=done, total=total, words=words)
 
     def log(self, message: str) -> None:
@@ -99,16 +106,20 @@ class _PlainLines:
         self._start = self._last = clock()
         self._done = self._done_before = done
         self._fields: dict[str, object] = {}
+        self._details: tuple[str, ...] = ()
         self._said: object = None
 
     def advance(self, num: int = 1) -> None:
         self._done += num
         self._say_now_and_then()
 
-    def update(self, done: int, *, total: int | None = None, **fields: object) -> None:
+    def update(
+        self, done: int, *, total: int | None = None, details: Iterable[str] = (), **fields: object
+    ) -> None:
         self._done = done
         self._total = total or self._total
         self._fields = fields
+        self._details = tuple(details)
         self._say_now_and_then()
 
     def log(self, message: str) -> None:
@@ -123,14 +134,15 @@ class _PlainLines:
 
     def _say(self) -> None:
         self._last = self._clock()
-        now = (self._done, self._total, self._fields)
+        now = (self._done, self._total, self._fields, self._details)
         if now == self._said:
             return
         self._said = now
         of_total = f" of {self._total:,}" if self._total is not None else ""
         words = _in_words(self._fields)
         count = f"{self._label}: {self._done:,}{of_total}{self._rate()}"
-        self._write(f"{count}, {words}" if words else count)
+        line = f"{count}, {words}" if words else count
+        self._write("; ".join((line, *self._details)))
 
     def _rate(self) -> str:
         """How fast it goes here; nothing where all was done before."""
@@ -143,8 +155,19 @@ class _PlainLines:
         self._stream.flush()
 
 
-def _rich_progress(stream: TextIO) -> Progress:
-    return Progress(
+class _BarAboveLines(Progress):
+    """A bar, and below it lines that change with it."""
+
+    lines: tuple[str, ...] = ()
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from super().get_renderables()
+        for line in self.lines:
+            yield Text(f"  {line}", style="dim", overflow="ellipsis", no_wrap=True)
+
+
+def _rich_progress(stream: TextIO) -> _BarAboveLines:
+    return _BarAboveLines(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),

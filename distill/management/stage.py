@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from distill.logic.errors import DistillError, InputError
 from distill.logic.plans import PLANS
-from distill.logic.pulse import Pulse
 from distill.logic.reasons import Reason
 from distill.logic.recipe import Recipe as RecipeContent
 from distill.logic.recipe import default_recipe, load_recipe
@@ -26,9 +26,10 @@ from distill.management.columns import say_skipped
 from distill.management.help import HelpFormatter
 from distill.management.paths import shown
 from distill.management.progress import progress
+from distill.management.run_details import run_details
 from distill.models import Dataset, Recipe, Run, SampleDraw, SourceFile
 from distill.queries.cells import count_reasons
-from distill.queries.progress import count_states
+from distill.queries.progress import count_states, live_progress
 from distill.services.ingest import dataset_for_file, fill_source_file, open_source_file
 from distill.services.recipes import save_recipe
 from distill.services.runs import continue_run, request_stop
@@ -39,6 +40,7 @@ from distill.teachers.registry import canonical_name, is_offline, resolve
 
 NANO = 1_000_000_000
 FOLLOW_SECONDS = 1.0
+_MOVING = ("state", "is_populated", "started_at", "budget_nano", "spent_nano", "reserved_nano")
 
 
 class StageCommand(BaseCommand):
@@ -219,7 +221,7 @@ def work_off(run: Run, *, label: str, faults: str = "none") -> Run:
     ):
         while True:
             state = run_step(
-                run.id, offline_url=url, on_pulse=lambda pulse: _show(run, bar.update, stop, pulse)
+                run.id, offline_url=url, on_pulse=lambda _pulse: _show(run, bar.update, stop)
             )
             if state == "held" and _is_active(run):
                 # A worker of `make up` has taken it: what it does is shown until it has ended.
@@ -228,30 +230,31 @@ def work_off(run: Run, *, label: str, faults: str = "none") -> Run:
             elif state != Run.State.QUEUED:
                 break
         run.refresh_from_db()
-        _show_counts(run, bar.update)
+        _show_counts(count_states(run), bar.update)
     if run.state != Run.State.DONE:
         advice = "The same command goes on where it stopped."
         raise CommandError(f"Run {run.id} {run.state}: {run.message} {advice}")
     return run
 
 
-def _show(
-    run: Run, update: Callable[..., None], stop: Callable[[], bool], pulse: Pulse | None = None
-) -> None:
+def _show(run: Run, update: Callable[..., None], stop: Callable[[], bool]) -> None:
     if stop():
         request_stop(run_id=run.id)
-    _show_counts(run, update, **({"in_flight": pulse.reading.in_flight} if pulse else {}))
+    run.refresh_from_db(fields=_MOVING)
+    now = live_progress(run, now=timezone.now())
+    _show_counts(now.by_state, update, details=run_details(run, now))
 
 
 def _is_active(run: Run) -> bool:
     return Run.objects.filter(id=run.id, state__in=Run.ACTIVE).exists()
 
 
-def _show_counts(run: Run, update: Callable[..., None], **fields: object) -> None:
-    counts = count_states(run)
+def _show_counts(
+    counts: dict[str, int], update: Callable[..., None], *, details: Iterable[str] = ()
+) -> None:
     done, total = _done_of(counts)
-    counts.pop(SampleDraw.State.PENDING, None)
-    update(done, total=total, **fields, **counts)
+    rested = {state: num for state, num in counts.items() if state != SampleDraw.State.PENDING}
+    update(done, total=total, details=details, **rested)
 
 
 def _done_of(counts: dict[str, int]) -> tuple[int, int]:
