@@ -9,6 +9,8 @@ from distill.views import (
     datasets,
     exports,
     labels,
+    money,
+    prices,
     recipes,
     run_start,
     runs,
@@ -39,9 +41,12 @@ run_urls: list[URLPattern] = [
     path("runs/", runs.runs, name="runs"),
     path("runs/start/", run_start.start_run, name="start_run"),
     path("runs/start/test/", run_start.test_teacher, name="test_teacher"),
+    path("runs/start/teachers/", run_start.list_teachers, name="list_teachers"),
     path("runs/<int:run_id>/", runs.run, name="run"),
     path("runs/<int:run_id>/stop/", runs.stop_run, name="stop_run"),
     path("runs/<int:run_id>/resume/", runs.resume_run_view, name="resume_run"),
+    path("runs/<int:run_id>/budget/", money.raise_budget_view, name="raise_budget"),
+    path("runs/<int:run_id>/settle/", money.settle_lost_view, name="settle_lost"),
 ]
 completion_urls: list[URLPattern] = [
     path("completions/", completions.completions, name="completions"),
@@ -70,5 +75,17 @@ recipe_urls: list[URLPattern] = [
         name="download_recipe",
     ),
 ]
+price_urls: list[URLPattern] = [
+    path("prices/", prices.prices, name="prices"),
+    path("prices/edit/", prices.edit_prices, name="edit_prices"),
+    path("prices/restore/", prices.restore_prices, name="restore_prices"),
+]
 
-urlpatterns = [*dataset_urls, *run_urls, *completion_urls, *export_urls, *recipe_urls]
+urlpatterns = [
+    *dataset_urls,
+    *run_urls,
+    *completion_urls,
+    *export_urls,
+    *recipe_urls,
+    *price_urls,
+]

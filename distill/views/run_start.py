@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
@@ -19,7 +21,7 @@ from distill.queries.recipes import suggested_recipe
 from distill.queries.runs import Preview, known_teachers, models_of, preview_run, uses_standin
 from distill.services.ingest.datasets import MADE_FOR_A_FILE
 from distill.services.start_run import start_run as start_run_service
-from distill.teachers.official import TeacherCheck, check_teacher
+from distill.teachers.official import TeacherCheck, check_teacher, list_models
 from distill.teachers.offline.process import base_url
 
 TEST_SECONDS = 15.0
@@ -49,6 +51,36 @@ def test_teacher(request: AuthedRequest) -> HttpResponse:
         return _page(request, form, status=422)
     names = models_of(form.content.model_dump(mode="json"), form.cleaned_data["kind"])
     return _page(request, form, checks=[_check(name) for name in names])
+
+
+@require_role("operator")
+@never_cache
+@require_POST
+def list_teachers(request: AuthedRequest) -> HttpResponse:
+    """Ask the provider in the form's field (else the recipe's) which models it has."""
+    form = StartRunForm(request.POST)
+    name = request.POST.get("teacher", "").strip()
+    if not name and form.is_complete:
+        name = form.content.teacher.name
+    return _page(request, form, listed=_list(name))
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTeachers:
+    """The full names of a provider's models, or why there are none."""
+
+    names: tuple[str, ...] = ()
+    error: str = ""
+
+
+def _list(name: str) -> ListedTeachers:
+    if not name:
+        return ListedTeachers(error="Type a provider into the field Teacher, or choose a recipe.")
+    url = base_url(settings.OFFLINE_TEACHER_PORT)
+    try:
+        return ListedTeachers(list_models(name, offline_url=url, timeout=TEST_SECONDS))
+    except DistillError as error:
+        return ListedTeachers(error=str(error))
 
 
 def _check(name: str) -> TeacherCheck:
@@ -105,12 +137,14 @@ def _page(
     form: StartRunForm,
     *,
     checks: list[TeacherCheck] | None = None,
+    listed: ListedTeachers | None = None,
     status: int | None = None,
 ) -> HttpResponse:
     preview, problem = _preview(form)
     context = {
         "form": form,
         "checks": checks,
+        "listed": listed,
         "preview": preview,
         "problem": problem,
         "teachers": known_teachers(),
@@ -123,7 +157,7 @@ def _page(
         request,
         "distill/run_start.html",
         context,
-        partial=("run-preview", "teacher-check"),
+        partial=("run-preview", "teacher-check", "teacher-models"),
         status=status,
     )
 

@@ -163,11 +163,13 @@ def test_only_operators_start_runs(client, choice, role):
     assert client.get(reverse("distill:start_run")).status_code == 403
     assert _post(client, choice).status_code == 403
     assert _post(client, choice, name="test_teacher").status_code == 403
+    assert _post(client, choice, name="list_teachers").status_code == 403
     assert not Run.objects.exists()
 
 
 def test_the_test_button_posts(operator):
     assert operator.get(reverse("distill:test_teacher")).status_code == 405
+    assert operator.get(reverse("distill:list_teachers")).status_code == 405
 
 
 @pytest.fixture
@@ -184,6 +186,36 @@ def test_the_test_button_asks_teacher_and_judge(operator, choice, running_teache
     whole = _post(operator, choice, name="test_teacher").text
     assert "<html" in whole
     assert whole.count("Answered in") == 2
+
+
+def test_the_models_of_a_provider_become_suggestions(operator, choice, running_teacher):
+    part = _post(operator, choice, name="list_teachers", target="teacher-models").text
+    assert part.strip().startswith('<div id="teacher-models"')
+    assert part.count("<option") == 2
+    assert '<option value="offline:rubric"></option>' in part
+    data = choice | {"teacher": "offline:"}
+    whole = _post(operator, data, name="list_teachers").text
+    assert "<html" in whole
+    assert "2 models" in whole
+    assert not Run.objects.exists()
+
+
+def test_a_list_that_cannot_be_had_says_what_to_do(operator, choice, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for typed, hint in (("openai", "OPENAI_API_KEY"), ("nobody:x", "no provider")):
+        part = _post(
+            operator, choice | {"teacher": typed}, name="list_teachers", target="teacher-models"
+        ).text
+        assert hint in part
+        assert '<option value="offline:extractive">' in part, "the usual suggestions stay"
+
+
+def test_a_model_name_is_text(operator, choice, monkeypatch):
+    hostile = ("vllm:<img src=x onerror=alert(1)>",)
+    monkeypatch.setattr("distill.views.run_start.list_models", lambda *_, **__: hostile)
+    part = _post(operator, choice, name="list_teachers", target="teacher-models").text
+    assert "<img" not in part
+    assert "&lt;img" in part
 
 
 def test_a_teacher_that_is_not_there_comes_with_what_to_do(operator, choice, settings):

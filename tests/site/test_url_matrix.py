@@ -109,8 +109,11 @@ PAGES: Mapping[str, Page] = {
     "distill:run": Page(named=_run),
     "distill:start_run": Page(see=OPERATORS, post=OPERATORS, posted=422),
     "distill:test_teacher": _action(OPERATORS, lambda _: [], posted=422),
+    "distill:list_teachers": _action(OPERATORS, lambda _: [], posted=200),
     "distill:stop_run": _action(OPERATORS, _run),
     "distill:resume_run": _action(OPERATORS, _run),
+    "distill:raise_budget": _action(OPERATORS, _run),
+    "distill:settle_lost": _action(OPERATORS, _run),
     # completions
     "distill:completions": Page(),
     "distill:completion": Page(named=lambda things: [things.completion.pk]),
@@ -127,6 +130,10 @@ PAGES: Mapping[str, Page] = {
     "distill:import_recipe": Page(post=LEADS, posted=422),
     "distill:recipe": Page(named=_recipe),
     "distill:download_recipe": Page(named=_recipe),
+    # prices
+    "distill:prices": Page(),
+    "distill:edit_prices": Page(see=OPERATORS, post=OPERATORS, posted=422),
+    "distill:restore_prices": _action(OPERATORS, lambda _: []),
     # review; who comes to an action by GET, back from the login, is sent to the queue
     "review:queues": Page(see=PEOPLE[1:]),
     "review:queue": Page(see=REVIEWERS, named=_queue),
