@@ -33,6 +33,7 @@ from distill.logic.prices import TokenPrice
 
 _SNAPSHOT = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8})$")
 _SPACE = re.compile(r"\s")
+_WEB_ADDRESS = re.compile(r"https?://([^/\s?#]+)\S*$")
 _MAX_NAME = 200
 
 Text = Annotated[str, Field(max_length=500)]
@@ -44,6 +45,12 @@ class PriceEntry(TokenPrice):
     source: Text = ""
     found_on: dt.date | None = None
     notes: Text = ""
+
+    @property
+    def source_host(self) -> str:
+        """The host of the page that the source names; '' where it is no address of the web."""
+        found = _WEB_ADDRESS.match(self.source)
+        return found[1] if found else ""
 
     @property
     def price(self) -> TokenPrice:

@@ -69,7 +69,12 @@ def version_before(recipe: Recipe, number: str = "") -> Recipe | None:
 
 def diff(before: RecipeContent, after: RecipeContent) -> list[DiffLine]:
     """What differs between two recipes as YAML, with two lines around; empty where nothing does."""
-    old, new = (dump_recipe(content).splitlines() for content in (before, after))
+    return diff_texts(dump_recipe(before), dump_recipe(after))
+
+
+def diff_texts(before: str, after: str) -> list[DiffLine]:
+    """What differs between two documents, with two lines around; empty where nothing does."""
+    old, new = before.splitlines(), after.splitlines()
     lines = difflib.unified_diff(old, new, lineterm="", n=2)
     return [_diff_line(line) for line in list(lines)[2:]]
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 SHIPPED_NOTE = "Came with the project."
+RESTORED_NOTE = "The shipped table again."
 
 
 def current_price_list() -> PriceList:

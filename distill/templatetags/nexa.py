@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from distill.http import RoleName, has_role, role_names
+from distill.logic.prices import usd
 from distill.logic.reasons import Reason
 
 if TYPE_CHECKING:
@@ -83,6 +84,12 @@ def money(nano_usd: int | None) -> str:
     if dollars < 0.0001:
         return f"{sign}< $0.0001".strip()
     return f"{sign}${dollars:.4f}"
+
+
+@register.filter
+def dollars(nano_usd: int) -> str:
+    """The exact amount as a form field takes it back: 12_340_000_000 → 12.34"""
+    return usd(nano_usd).removeprefix("$")
 
 
 # --- times ---
