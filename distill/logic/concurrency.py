@@ -13,6 +13,7 @@ TOLERATED = 0.08
 _STORM = 0.5
 _FUTILE_ROUNDS = 2
 _HALF_LIFE_SECONDS = 60.0
+_FEWEST_OUTCOMES = 10
 _ENOUGH_OUTCOMES = 50
 _SMALLEST_SCALE = 5.0
 _PROBING_SECONDS = 15.0
@@ -175,7 +176,9 @@ class ConcurrencyLimit:
         self._background *= 0.5 ** ((now - self._round_began) / _HALF_LIFE_SECONDS)
         self._round_began = now
         tolerated = self._tolerated * outcomes
-        is_too_much = self._refused > tolerated + math.sqrt(tolerated)
+        is_too_much = outcomes >= _FEWEST_OUTCOMES and self._refused > tolerated + math.sqrt(
+            tolerated
+        )
         if not is_too_much and outcomes < _ENOUGH_OUTCOMES:
             return
         share = self._refused / outcomes

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from distill.logic.errors import FailureKind
 from distill.logic.throttle import Throttle
-from distill.logic.types import RateLimits
+from distill.logic.types import Allowance, RateLimits
 
 
 class Answer(NamedTuple):
@@ -164,5 +164,43 @@ def outage(
         if begins <= now < ends:
             return Answer(refusal_seconds, kind)
         return Answer(0.9 + 0.2 * chance.random())
+
+    return answer
+
+
+def bucket_with_headers(per_minute: float, *, seconds: float = 1.0) -> Provider:
+    """Allows so many requests a minute, refilled steadily, and says what is left."""
+    level, at = per_minute, 0.0
+
+    def answer(now: float, working: int) -> Answer:
+        nonlocal level, at
+        level = min(per_minute, level + (now - at) * per_minute / 60)
+        at = now
+        is_refused = level < 1
+        level -= not is_refused
+        reset = (per_minute - level) * 60 / per_minute
+        told = RateLimits(requests=Allowance(per_minute, int(level), reset))
+        if is_refused:
+            return Answer(0.02, FailureKind.RATE_LIMITED, told)
+        return Answer(seconds, None, told)
+
+    return answer
+
+
+def window_with_headers(per_minute: int, *, seconds: float = 1.0) -> Provider:
+    """Allows so many requests in each minute of its clock, and says what is left."""
+    minute, used = -1, 0
+
+    def answer(now: float, working: int) -> Answer:
+        nonlocal minute, used
+        clock = now + 20
+        if clock // 60 != minute:
+            minute, used = int(clock // 60), 0
+        is_refused = used >= per_minute
+        used += not is_refused
+        told = RateLimits(requests=Allowance(per_minute, per_minute - used, 60 - clock % 60))
+        if is_refused:
+            return Answer(0.02, FailureKind.RATE_LIMITED, told)
+        return Answer(seconds, None, told)
 
     return answer
