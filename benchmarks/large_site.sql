@@ -61,14 +61,33 @@ JOIN passage ON seed = id % 1000 ORDER BY id;
 
 -- --- runs: 1 has ended, 2 goes on, 3 gated the first anew, the others were small ---------------
 INSERT INTO distill_run (id, dataset_id, recipe_id, kind, rejected_by, reasons, state, message,
-    spent_nano, reserved_nano, is_populated, pulse, heartbeat_at, created_at, started_at, finished_at)
+    spent_nano, reserved_nano, is_populated, known_count, saved_nano, workers, ending,
+    populated_to, created_at, started_at, finished_at)
 SELECT id, CASE id WHEN 2 THEN 2 ELSE 1 END, 1 + id % 20,
     CASE WHEN id <= 2 THEN 'pipeline' ELSE 'gate' END, 'anybody', '{}',
-    CASE id WHEN 2 THEN 'running' ELSE 'done' END, '', 0, 0, true,
-    '{"in_flight": 60, "slots": 64, "replies_per_s": 40.0, "retries": 9, "waiting": 2}',
-    now(), now() - interval '2 hours', now() - interval '2 hours',
+    CASE id WHEN 2 THEN 'running' ELSE 'done' END, '', 0, 0, true, 0, 0, 2, '', 0,
+    now() - interval '2 hours', now() - interval '2 hours',
     CASE id WHEN 2 THEN NULL ELSE now() END
 FROM generate_series(1, 30) AS id;
+
+-- Two workers on each of the first two runs, for a day; those of run 2 are at work.
+INSERT INTO distill_shift (id, run_id, host, pid, started_at, heartbeat_at, ended_at, pulse)
+SELECT id, 1 + id / 3, 'gpu-host-' || id, 4000 + id, now() - interval '1 day', now(),
+    CASE WHEN id < 3 THEN now() END,
+    '{"seconds": 1, "slots": 64, "slot_seconds": 64, "busy_seconds": 60, "in_flight": 60,
+      "finished": 20, "waiting": 2, "lanes": {"offline:extractive": {"sent": 40, "replies": 40,
+      "failures": {}, "latencies": {"70": 40}, "in_flight": 60, "limit": 64, "state": "closed"}}}'
+FROM generate_series(1, 4) AS id;
+
+INSERT INTO distill_runreading (run_id, shift_id, at, reading)
+SELECT 1 + shift / 3, shift, now() - number * interval '5 s', jsonb_build_object(
+    'seconds', 5, 'slots', 64, 'slot_seconds', 320, 'busy_seconds', 300, 'in_flight', 60,
+    'finished', 100, 'lanes', jsonb_build_object('offline:extractive', jsonb_build_object(
+        'sent', 200, 'replies', 198, 'failures', jsonb_build_object('rate_limited', 1, 'server', 1),
+        'input_tokens', 90000, 'output_tokens', 40000, 'limit', 64, 'state', 'closed',
+        'in_flight', 60, 'latencies', (
+            SELECT jsonb_object_agg(60 + bucket, 9) FROM generate_series(1, 22) AS bucket))))
+FROM generate_series(1, 4) AS shift, generate_series(1, 17000) AS number;
 
 INSERT INTO distill_runevent (run_id, at, level, message)
 SELECT run, now(), 'info', 'Step ' || number || ' fed 600 requests and drained.'
@@ -99,10 +118,10 @@ SELECT made.*,
 FROM made;
 
 INSERT INTO distill_completion (id, sample_id, recipe_id, call_id, parent_id, key, draw, attempt,
-    origin, teacher, model, template_name, text, fields, finish_reason, prompt_tokens,
+    origin, teacher, model, template_name, text, reasoning, fields, finish_reason, prompt_tokens,
     completion_tokens, latency_ms, created_at)
 SELECT completion, sample, 2, completion, parent, md5('c' || completion), 0, attempt, 'generated',
-    'offline:extractive', 'extractive', 'pair', hypothesis || methodology,
+    'offline:extractive', 'extractive', 'pair', hypothesis || methodology, '',
     jsonb_build_object('hypothesis', hypothesis, 'methodology', methodology), 'stop', 600, 250,
     900, now()
 FROM found JOIN passage ON seed = completion % 997 ORDER BY completion;
@@ -143,8 +162,9 @@ INSERT INTO distill_call (id, key, teacher, draw, created_at)
 SELECT call, sha256(('call ' || call)::bytea), teacher, 0, now() FROM asked;
 
 -- One call in 33 was sent twice; one sending in 500 never got a reply.
-INSERT INTO distill_purchase (id, call_id, number, run_id, bound_nano, expires_at, created_at)
-SELECT (number - 1) * :samples * 10 + call, call, number, run, 1000, now(), now()
+INSERT INTO distill_purchase (id, call_id, number, run_id, stage, template_name, bound_nano,
+    expires_at, created_at)
+SELECT (number - 1) * :samples * 10 + call, call, number, run, 'generate', 'pair', 1000, now(), now()
 FROM asked, generate_series(1, 2) AS number WHERE number = 1 OR call % 33 = 0;
 
 INSERT INTO distill_reply (purchase_id, call_id, outcome, status, message, raw, prompt_tokens,
@@ -157,7 +177,7 @@ FROM distill_purchase JOIN passage ON seed = call_id % 997 WHERE id % 500 <> 9;
 
 -- --- where each sample draw of the runs ended --------------------------------------------------
 INSERT INTO distill_sampledraw (run_id, sample_id, draw, state, completion_id, verdict_id,
-    failure_kind, failure_message)
+    failure_kind, failure_message, failure_attempts)
 SELECT run, id, 0,
     CASE WHEN open.state = 'new' THEN 'answered' WHEN open.state IS NOT NULL THEN open.state
         WHEN id <= :samples * 3 / 4 THEN 'failed' ELSE 'pending' END,
@@ -165,7 +185,7 @@ SELECT run, id, 0,
     CASE WHEN open.state IS NULL AND id <= :samples * 3 / 4 THEN
         (ARRAY['timeout', 'server', 'refused'])[1 + id % 3] ELSE '' END,
     CASE WHEN open.state IS NULL AND id <= :samples * 3 / 4 THEN 'No answer within 60 s.' ELSE ''
-        END
+        END, CASE WHEN open.state IS NULL AND id <= :samples * 3 / 4 THEN 5 ELSE 0 END
 FROM (
     SELECT id, CASE WHEN id <= :samples * 6 / 10 THEN 1 ELSE 2 END AS run
     FROM generate_series(1, :samples * 9 / 10) AS id
@@ -174,13 +194,13 @@ LEFT JOIN (SELECT sample, completion, state FROM found WHERE is_open) AS open ON
 ORDER BY id;
 
 INSERT INTO distill_sampledraw (run_id, sample_id, draw, state, completion_id, verdict_id,
-    failure_kind, failure_message)
-SELECT 3, sample, 0, state, completion, :samples * 10 + completion, '', ''
+    failure_kind, failure_message, failure_attempts)
+SELECT 3, sample, 0, state, completion, :samples * 10 + completion, '', '', 0
 FROM found WHERE run = 1 AND is_open ORDER BY sample;
 
 INSERT INTO distill_sampledraw (run_id, sample_id, draw, state, completion_id, verdict_id,
-    failure_kind, failure_message)
-SELECT small, sample, 0, state, completion, completion, '', ''
+    failure_kind, failure_message, failure_attempts)
+SELECT small, sample, 0, state, completion, completion, '', '', 0
 FROM found, generate_series(4, 30) AS small WHERE sample <= 200 AND is_open ORDER BY small, sample;
 
 -- --- what people decided -----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -29,9 +30,11 @@ from tests.builders import (
     make_completion,
     make_judgement,
     make_label,
+    make_reading,
     make_recipe,
     make_run,
     make_sample,
+    make_shift,
     make_training_run,
     make_user,
 )
@@ -76,8 +79,11 @@ class Hostile:
             message=ALL,
             is_populated=True,
             finished_at=timezone.now(),
-            pulse={"in_flight": 1, "waiting": 2},
         )
+        shift = make_shift(self.run, host=ALL[:255], began=timezone.now() - timedelta(minutes=1))
+        for second in (50, 30, 10):
+            at = timezone.now() - timedelta(seconds=second)
+            make_reading(shift, at, teacher=ALL, failures={SHORT: 1}, state="open")
         for level in RunEvent.Level:
             RunEvent.objects.create(run=self.run, level=level, message=f"{ALL} {WORD}")
         self.source_file = _source_file(self.dataset)
