@@ -6,10 +6,11 @@ import asyncio
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from distill.logic.errors import FailureKind, TeacherError
-from distill.logic.types import RateLimits, Reply, Request
+from distill.logic.errors import TeacherError
+from distill.logic.throttle import Throttle
+from distill.logic.types import Reply, Request
 
 Tag = TypeVar("Tag")
 
@@ -22,43 +23,8 @@ FEW = 4
 UNKNOWN_OUTPUT_TOKENS = 500
 """The guess for a lane's first requests, where they set no `max_tokens`."""
 _GAIN = 1 / 32
+_PEAK_DECAY = 0.95
 _LIMIT_NAMES = ("max_tokens", "max_completion_tokens")
-
-
-class Throttle(Protocol):
-    """What the pool asks of `distill.logic.throttle`; `now` is a time of the pool's clock."""
-
-    @property
-    def limit(self) -> float: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def is_probing(self) -> bool: ...
-
-    def room(self, now: float) -> int: ...
-    def admit(self, now: float, *, input_tokens: int, output_tokens: int) -> float | None: ...
-    def on_reply(
-        self,
-        now: float,
-        *,
-        sent_at: float,
-        input_tokens: int | None,
-        output_tokens: int | None,
-        estimated: tuple[int, int],
-        rate_limits: RateLimits | None,
-    ) -> None: ...
-    def on_failure(
-        self,
-        now: float,
-        *,
-        sent_at: float,
-        kind: FailureKind,
-        retry_after: float | None,
-        rate_limits: RateLimits | None,
-    ) -> None: ...
-    def on_cancelled(self, now: float) -> None: ...
-    def resize(self, ceiling: int) -> None: ...
-    def share(self, workers: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +56,8 @@ class Lane(Generic[Tag]):
         self.has_more = True
         self.blocked: asyncio.TimerHandle | None = None
         self._num_in_flight = 0
+        self._num_arrived = 0
+        self._peak = 0.0
         self._mean_seconds = 0.0
         self._mean_output: float | None = None
 
@@ -109,6 +77,7 @@ class Lane(Generic[Tag]):
     def settle(self, departure: Departure[Tag], outcome: Reply | TeacherError, now: float) -> None:
         """Tell the throttle how a request ended, and learn how long and how much it took."""
         self._num_in_flight -= 1
+        self._num_arrived += 1
         took = now - departure.sent_at
         gain = _GAIN if self._mean_seconds else 1.0
         self._mean_seconds += gain * (took - self._mean_seconds)
@@ -138,16 +107,23 @@ class Lane(Generic[Tag]):
         self._num_in_flight -= 1
         self.throttle.on_cancelled(now)
 
+    def end_cycle(self) -> None:
+        """A turn begins: requests come in bunches, so remember how many came since the last one."""
+        self._peak = max(float(self._num_arrived), _PEAK_DECAY * self._peak)
+        self._num_arrived = 0
+
     def ahead(self, seconds: float, slots: int) -> int:
         """How many more than can leave now the lane will take within `seconds`.
 
-        By Little's law it takes as many a second as are in flight, over how long each takes.
+        By Little's law it takes as many a second as are in flight, over how long each takes. They
+        come in bunches, so up to twice as many where as many came between two turns lately.
         """
         if self.throttle.state != "closed" or not self._mean_seconds:
             return 0
         rate = self._num_in_flight / self._mean_seconds
-        wanted = max(math.ceil(rate * seconds), FEW)
-        return min(wanted, int(rate * AHEAD_SECONDS), slots)
+        usual = rate * seconds
+        wanted = max(usual, min(self._peak, 2 * usual), FEW)
+        return min(math.ceil(wanted), int(rate * AHEAD_SECONDS), slots)
 
     def take_stale(self, now: float) -> list[Ready[Tag]]:
         """Remove what has waited too long, or all of it while the circuit is open."""

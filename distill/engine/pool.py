@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
-from distill.engine.lane import PATIENCE_SECONDS, Departure, Lane, Ready, Throttle
+from distill.engine.lane import PATIENCE_SECONDS, Departure, Lane, Ready
 from distill.engine.meter import Meter
 from distill.logic.errors import TeacherError
 from distill.logic.reading import Reading
+from distill.logic.throttle import Throttle
 from distill.logic.types import Reply, Request
 
 Tag = TypeVar("Tag")
@@ -120,8 +121,8 @@ async def run_pool(
 ) -> None:
     """Keep `slots` requests in flight until `store` says that it is finished.
 
-    `writer` has one thread. `throttle_for` makes the throttle of a teacher's name; it is called
-    and used in the loop's thread, with times of `clock`, in seconds. Raises whatever `store`
+    `writer` has one thread. `throttle_for` makes the throttle of a teacher's name; the throttle is
+    used in the loop's thread alone, with times of `clock`, in seconds. Raises whatever `store`
     raises, and what `ask` raises beside `TeacherError`, after what had arrived was stored. Requests
     in flight are cancelled then and stay in the ledger as sent, and so does what was ready.
     """
@@ -151,7 +152,7 @@ class _Pool(Generic[Tag]):
         throttle_for: Callable[[str], Throttle],
         clock: Callable[[], float],
     ) -> None:
-        self._ask, self._slots = ask, slots
+        self._ask, self._slots, self._workers = ask, slots, 1
         self._throttle_for, self._clock = throttle_for, clock
         self._loop = asyncio.get_running_loop()
         self._lanes: dict[str, Lane[Tag]] = {}
@@ -178,6 +179,7 @@ class _Pool(Generic[Tag]):
         """What has arrived since the last report, and what may be bought now."""
         now = self._clock()
         for lane in self._rota:
+            lane.end_cycle()
             self._hand_back(lane.take_stale(now))
         throttles = {
             lane.name: (lane.throttle.limit, lane.throttle.state) for lane in self._lanes.values()
@@ -192,11 +194,7 @@ class _Pool(Generic[Tag]):
         # A turn that took long makes the next ones buy further ahead, for some turns.
         self._turn_seconds = max(now - self._reported_at, 0.8 * self._turn_seconds)
         self._is_draining = turn.drain
-        if turn.slots is not None and turn.slots != self._slots:
-            self._resize(turn.slots, now)
-        if turn.workers is not None:
-            for lane in self._rota:
-                lane.throttle.share(turn.workers)
+        self._adopt(turn, now)
         self._push(turn.sendings, room, now)
         if self._is_draining:
             for lane in self._rota:
@@ -237,10 +235,7 @@ class _Pool(Generic[Tag]):
         sold: dict[str, int] = {}
         for sending in sendings:
             name = sending.request.teacher
-            lane = self._lanes.get(name)
-            if lane is None:
-                lane = self._lanes[name] = Lane(name, self._throttle_for(name))
-                self._rota.append(lane)
+            lane = self._lanes.get(name) or self._open_lane(name)
             lane.push(sending.request, sending.tag, now)
             sold[name] = sold.get(name, 0) + 1
         is_full = len(sendings) >= room.total
@@ -248,11 +243,26 @@ class _Pool(Generic[Tag]):
             if offered := min(room.of(lane.name), room.total):
                 lane.has_more = is_full or sold.get(lane.name, 0) >= offered
 
-    def _resize(self, slots: int, now: float) -> None:
-        self._slots = slots
-        self._meter.resize(slots, now=now)
-        for lane in self._rota:
-            lane.throttle.resize(slots)
+    def _open_lane(self, name: str) -> Lane[Tag]:
+        throttle = self._throttle_for(name)
+        throttle.resize(self._slots)
+        throttle.share(self._workers)
+        lane: Lane[Tag] = Lane(name, throttle)
+        self._lanes[name] = lane
+        self._rota.append(lane)
+        return lane
+
+    def _adopt(self, turn: Turn[Tag], now: float) -> None:
+        """Take over another number of slots or of workers."""
+        if turn.slots is not None and turn.slots != self._slots:
+            self._slots = turn.slots
+            self._meter.resize(turn.slots, now=now)
+            for lane in self._rota:
+                lane.throttle.resize(turn.slots)
+        if turn.workers is not None and turn.workers != self._workers:
+            self._workers = turn.workers
+            for lane in self._rota:
+                lane.throttle.share(turn.workers)
 
     def _next_turn(self, until: float) -> float:
         """When the writer's next turn is due, as things stand."""
