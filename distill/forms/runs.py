@@ -75,7 +75,7 @@ class StartRunForm(forms.Form):
         required=False,
         min_value=Decimal("0.000001"),
         max_value=Decimal(9_000_000),
-        help_text="The run never spends more. It needs the teacher's price in the recipe.",
+        help_text="The run never spends more. It needs the price of each model, in the recipe or in the prices.",
     )
 
     note = ""

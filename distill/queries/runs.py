@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.db.models import Count, QuerySet
 
 from distill.logic.plans import PLANS, Plan
-from distill.logic.prices import TokenPrice, actual_nano, upper_bound_nano
 from distill.logic.reasons import Reason
 from distill.logic.recipe import Recipe
 from distill.logic.regeneration import gather_objections
-from distill.logic.rubric import build_judge_messages
-from distill.logic.types import Message, Usage
 from distill.models import CompletionState, Dataset, Run, Sample, SampleDraw
 from distill.models import Recipe as RecipeRow
+from distill.queries.estimate import Asked, Estimate, count_known, estimate_calls, total_nano
+from distill.queries.prices import current_table, prices_by_name, prices_of, unpriced
 from distill.queries.rejected import rejected_states, rejections_of
 from distill.queries.sent_messages import first_messages, next_messages, read_evidence
 from distill.teachers.registry import PROVIDERS, is_offline
 
 NUM_SHOWN = 3
 NUM_MEASURED = 200
-_BYTES_PER_TOKEN = 4
-"""Of English text; upper bounds reckon with one."""
 
 _State = SampleDraw.State
 
@@ -51,27 +48,18 @@ class RunSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class SampleMessages:
-    """Exactly what the teacher would be asked about one sample."""
-
-    sample: Sample
-    template_name: str
-    messages: tuple[Message, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Preview:
     """What a run would do: the first messages, how many calls, and what they may cost.
 
     A run starts `from` samples, from the rejected completions that it regenerates, or from the
     completions that are there.
 
-    `at_most_nano` is the upper bound that a budget would reserve for first attempts;
-    `likely_nano` reckons with four bytes a token and replies half as long as allowed. Both are
-    averages over the first samples, and None where a price is unknown.
+    `at_most_nano` is the upper bound that a budget would reserve for first attempts; both amounts
+    are averages over the first samples, and None where a price is unknown. Of the `num_measured`
+    first requests to the teacher the ledger answers `num_known` at no cost.
     """
 
-    shown: tuple[SampleMessages, ...]
+    shown: tuple[Asked, ...]
     starts_from: Literal["samples", "rejected", "completions"]
     num_samples: int
     """Samples, or completions where the run starts from these."""
@@ -79,16 +67,9 @@ class Preview:
     unpriced: tuple[str, ...]
     at_most_nano: int | None
     likely_nano: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Estimate:
-    """One kind of call: how many of them, and the average cost of one."""
-
-    teacher: str
-    count: int
-    at_most_nano: float | None
-    likely_nano: float | None
+    estimates: tuple[Estimate, ...]
+    num_measured: int
+    num_known: int
 
 
 def all_runs() -> QuerySet[Run]:
@@ -144,11 +125,7 @@ def models_of(document: dict[str, Any], kind: str) -> list[str]:
 
 def is_unpriced(run: Run) -> bool:
     """Whether the run asks a model whose price is not known: what it spent is not known either."""
-    plan, content = PLANS[run.kind], run.recipe.content
-    prices = [judge.known_price for judge in content.judges] if plan.judges else []
-    if plan.asks or plan.regenerates:
-        prices.append(content.teacher.known_price)
-    return None in prices
+    return bool(unpriced(prices_of(run), models_of(run.recipe.document, run.kind)))
 
 
 def known_teachers() -> list[str]:
@@ -184,17 +161,30 @@ def preview_run(
         asked = [_messages_of(recipe, sample) for sample in dataset.samples.order_by("pk")[:most]]
     if sample_limit is not None:
         num_samples = min(num_samples, sample_limit)
-    estimates = list(_estimates(recipe, plan, asked, num_samples))
-    unpriced = {item.teacher for item in estimates if item.at_most_nano is None}
+    estimates = tuple(
+        estimate_calls(
+            dataset=dataset,
+            recipe=recipe,
+            plan=plan,
+            asked=asked,
+            num_samples=num_samples,
+            prices=prices_by_name(recipe, current_table()),
+        )
+    )
+    without_price = {item.teacher for item in estimates if item.at_most_nano is None}
     asks_teacher = plan.asks or plan.regenerates
+    draws = recipe.teacher.draws if plan.asks else 1
     return Preview(
         shown=tuple(asked[:NUM_SHOWN]) if asks_teacher else (),
         starts_from="samples" if plan.asks else "rejected" if plan.regenerates else "completions",
         num_samples=num_samples,
         num_calls=sum(item.count for item in estimates),
-        unpriced=tuple(sorted(unpriced)),
-        at_most_nano=_total((item.count, item.at_most_nano) for item in estimates),
-        likely_nano=_total((item.count, item.likely_nano) for item in estimates),
+        unpriced=tuple(sorted(without_price)),
+        at_most_nano=total_nano(item.at_most_nano for item in estimates),
+        likely_nano=total_nano(item.likely_nano for item in estimates),
+        estimates=estimates,
+        num_measured=len(asked) * draws if plan.asks else 0,
+        num_known=count_known(recipe, asked, draws) if plan.asks else 0,
     )
 
 
@@ -204,12 +194,12 @@ def _count_samples(dataset: Dataset, plan: Plan) -> int:
     return CompletionState.objects.filter(dataset=dataset, is_open=True).count()
 
 
-def _messages_of(recipe: Recipe, sample: Sample) -> SampleMessages:
+def _messages_of(recipe: Recipe, sample: Sample) -> Asked:
     template = recipe.template_for(sample.template_name)
-    return SampleMessages(sample, template.name, first_messages(recipe, sample))
+    return Asked(sample, template.name, first_messages(recipe, sample))
 
 
-def _messages_again(recipe: Recipe, rejected: QuerySet[CompletionState]) -> list[SampleMessages]:
+def _messages_again(recipe: Recipe, rejected: QuerySet[CompletionState]) -> list[Asked]:
     states = list(rejected.select_related("completion__sample", "verdict"))
     said = rejections_of([state.completion_id for state in states])
     found = []
@@ -218,48 +208,5 @@ def _messages_again(recipe: Recipe, rejected: QuerySet[CompletionState]) -> list
         evidence = read_evidence(state.verdict) if state.verdict else ()
         objections = gather_objections(evidence, said.get(completion.pk, ()))
         messages = next_messages(recipe, completion.sample, completion, objections)
-        found.append(SampleMessages(completion.sample, completion.template_name, messages))
+        found.append(Asked(completion.sample, completion.template_name, messages))
     return found
-
-
-def _estimates(
-    recipe: Recipe, plan: Plan, asked: Sequence[SampleMessages], num_samples: int
-) -> Iterable[_Estimate]:
-    teacher = recipe.teacher
-    count = num_samples * (teacher.draws if plan.asks else 1)
-    if plan.asks or plan.regenerates:
-        sent = [item.messages for item in asked]
-        yield _estimate(teacher.name, count, teacher.known_price, sent, teacher.max_tokens)
-    if not plan.judges:
-        return
-    answer = "x" * (teacher.max_tokens * _BYTES_PER_TOKEN)
-    for judge in recipe.judges:
-        sent = [
-            build_judge_messages(recipe.rubric, passage=item.sample.text, answer=answer)
-            for item in asked
-        ]
-        yield _estimate(judge.teacher, count, judge.known_price, sent, judge.max_tokens)
-
-
-def _estimate(
-    teacher: str,
-    count: int,
-    price: TokenPrice | None,
-    sent: Sequence[tuple[Message, ...]],
-    max_tokens: int,
-) -> _Estimate:
-    if price is None or not sent:
-        return _Estimate(teacher, count, None if price is None else 0, None if price is None else 0)
-    most = sum(upper_bound_nano(price, messages, max_tokens) or 0 for messages in sent)
-    size = sum(len(part.content.encode()) for messages in sent for part in messages)
-    usage = Usage(round(size / len(sent) / _BYTES_PER_TOKEN), max_tokens // 2)
-    return _Estimate(teacher, count, most / len(sent), actual_nano(price, usage))
-
-
-def _total(parts: Iterable[tuple[int, float | None]]) -> int | None:
-    total = 0.0
-    for count, each in parts:
-        if each is None:
-            return None
-        total += count * each
-    return round(total)

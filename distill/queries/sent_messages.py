@@ -63,6 +63,14 @@ def next_messages(
     )
 
 
+def teacher_request(recipe: Recipe, messages: tuple[Message, ...], *, draw: int) -> Request:
+    """The request to the recipe's teacher: its key is what the ledger knows it by."""
+    teacher = recipe.teacher
+    return Request(
+        teacher=teacher.name, messages=messages, parameters=teacher.parameters, draw=draw
+    )
+
+
 def sent_messages(
     completion: Completion,
     *,
@@ -83,7 +91,7 @@ def sent_messages(
     likeliest: SentMessages | None = None
     try:
         for messages in _candidates(completion, recipe, objections):
-            if request_key(_request(completion, recipe, messages)) == key:
+            if request_key(teacher_request(recipe, messages, draw=completion.draw)) == key:
                 return SentMessages(messages, is_verified=True)
             likeliest = likeliest or SentMessages(messages, is_verified=False)
     except InputError:
@@ -116,12 +124,3 @@ def _candidates(
         return
     for stood in objections:
         yield next_messages(recipe, completion.sample, completion.parent, stood)
-
-
-def _request(completion: Completion, recipe: Recipe, messages: tuple[Message, ...]) -> Request:
-    return Request(
-        teacher=recipe.teacher.name,
-        messages=messages,
-        parameters=recipe.teacher.parameters,
-        draw=completion.draw,
-    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
@@ -25,16 +25,19 @@ from distill.teachers.official import TeacherCheck, check_teacher, list_models
 from distill.teachers.offline.process import base_url
 
 TEST_SECONDS = 15.0
+PILOT_SAMPLES = 20
+"""Enough for a mean of what the teacher writes, few enough to cost next to nothing."""
 
 
 @require_role("operator")
 @require_http_methods(["GET", "HEAD", "POST"])
 def start_run(request: AuthedRequest) -> HttpResponse:
-    """Choose and look (`action=preview` changes nothing), then start."""
+    """Choose and look (`action=preview` changes nothing), then start, or start a `pilot` first."""
     if request.method != "POST":
         return _page(request, StartRunForm(_suggestion(request)))
-    form = StartRunForm(request.POST)
-    if request.POST.get("action") == "preview":
+    action = request.POST.get("action")
+    form = StartRunForm(_pilot_of(request.POST) if action == "pilot" else request.POST)
+    if action == "preview":
         return _page(request, form)
     if form.is_valid() and (run := _start(request, form)):
         return redirect("distill:run", run.pk)
@@ -86,6 +89,13 @@ def _list(name: str) -> ListedTeachers:
 def _check(name: str) -> TeacherCheck:
     url = base_url(settings.OFFLINE_TEACHER_PORT)
     return check_teacher(name, offline_url=url, timeout=TEST_SECONDS)
+
+
+def _pilot_of(given: QueryDict) -> QueryDict:
+    """The same run over the first few samples."""
+    pilot = given.copy()
+    pilot["sample_limit"] = str(PILOT_SAMPLES)
+    return pilot
 
 
 def _suggestion(request: AuthedRequest) -> dict[str, object]:
@@ -148,6 +158,7 @@ def _page(
         "preview": preview,
         "problem": problem,
         "teachers": known_teachers(),
+        "pilot_samples": PILOT_SAMPLES,
         "has_dataset": Dataset.objects.exists(),
         "has_recipe": Recipe.objects.exists(),
         "is_standin": form.is_complete

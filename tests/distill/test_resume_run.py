@@ -153,9 +153,9 @@ def test_a_call_without_a_budget_keeps_the_one_that_was_given() -> None:
 
 
 def test_a_run_that_goes_on_gets_no_budget_that_cannot_be_kept() -> None:
-    dataset, recipe = make_dataset(), make_recipe(teacher={"name": "openai:gpt-4o"})
+    dataset, recipe = make_dataset(), make_recipe(teacher={"name": "openai:unheard-of"})
     create_run(dataset=dataset, recipe=recipe, kind=Run.Kind.GENERATE, sample_limit=3)
-    with pytest.raises(InputError, match="needs the price of openai:gpt-4o"):
+    with pytest.raises(InputError, match="needs the price of openai:unheard-of"):
         continue_run(
             dataset=dataset,
             recipe=recipe,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -149,7 +150,7 @@ def test_money_takes_one_query_over_the_purchases(django_assert_max_num_queries)
 # --- another budget ---
 
 
-def priced_run(**fields: object) -> Run:
+def priced_run(**fields: Any) -> Run:
     return make_run(recipe=make_recipe(teacher=PRICED, judges=[]), **fields)
 
 

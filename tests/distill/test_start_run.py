@@ -252,10 +252,10 @@ def test_the_preview_counts_calls_and_costs():
 def test_an_unknown_price_makes_the_cost_unpriced_not_zero():
     dataset = make_dataset()
     make_sample(dataset)
-    recipe = Content(teacher={"name": "openai:gpt-4o"})
+    recipe = Content(teacher={"name": "openai:unheard-of"})
     preview = preview_run(dataset=dataset, recipe=recipe, kind="pipeline", sample_limit=None)
     assert (preview.at_most_nano, preview.likely_nano) == (None, None)
-    assert preview.unpriced == ("openai:gpt-4o",)
+    assert preview.unpriced == ("openai:unheard-of",)
 
 
 def test_a_run_over_completions_shows_no_messages():
