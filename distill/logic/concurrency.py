@@ -146,6 +146,8 @@ class ConcurrencyLimit:
         self._is_suspended = False
         self._known = min(self._cap, max(1.0, self._good_limit))
         self._limit = max(1.0, self._known / 2)
+        self._share_before = 0.0
+        self._futile_rounds = 0
         self._held.clear()
         self._begin_anew(now)
 
@@ -176,9 +178,8 @@ class ConcurrencyLimit:
         self._background *= 0.5 ** ((now - self._round_began) / _HALF_LIFE_SECONDS)
         self._round_began = now
         tolerated = self._tolerated * outcomes
-        is_too_much = outcomes >= _FEWEST_OUTCOMES and self._refused > tolerated + math.sqrt(
-            tolerated
-        )
+        allowed = tolerated + math.sqrt(tolerated)
+        is_too_much = outcomes >= _FEWEST_OUTCOMES and self._refused > allowed
         if not is_too_much and outcomes < _ENOUGH_OUTCOMES:
             return
         share = self._refused / outcomes

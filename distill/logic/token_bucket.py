@@ -11,6 +11,7 @@ _SECONDS_A_WINDOW = 60.0
 _ROUNDING = 1e-9
 _BELIEVED_SECONDS = 60.0
 _SILENT_SECONDS = 1.0
+_ROUNDED_SECONDS = 1.5
 
 
 class TokenBucket:
@@ -126,5 +127,5 @@ def _refill(limit: float | None, remaining: float, reset: float | None) -> float
     if limit is None or reset is None:
         return 0.0
     whole_after = _SECONDS_A_WINDOW * (limit - remaining) / limit
-    is_steady = abs(reset - whole_after) <= max(1.0, 0.1 * whole_after)
+    is_steady = abs(reset - whole_after) <= _ROUNDED_SECONDS
     return limit / _SECONDS_A_WINDOW if is_steady else 0.0

@@ -74,13 +74,12 @@ def test_the_room_is_what_leaves():
 
 def test_it_ramps_up_within_three_seconds():
     throttle = Throttle(ceiling=1024, now=0.0)
-    sent, num_sent = [], 0
+    sent: list[float] = []
     for step in range(300):
         now = step / 100
         while sent and sent[0] <= now - 1:
             reply(throttle, now, sent.pop(0))
-        num_sent = fill(throttle, now)
-        sent.extend([now] * num_sent)
+        sent.extend([now] * fill(throttle, now))
     assert throttle.limit == throttle.in_flight == 1024
 
 
