@@ -144,7 +144,7 @@ def _unusable(
 
 def _split_thought(content: str) -> tuple[str, str]:
     """The answer, and the thought before it where a local model wrote both into its content."""
-    if _THOUGHT_END not in content and content.lstrip()[:1] != "<":
+    if _THOUGHT_END not in content and content[:16].lstrip()[:1] != "<":
         return content, ""
     block = _THOUGHT.match(content)
     if block:

@@ -26,14 +26,28 @@ _UNIX_MILLISECONDS = 1e11
 _UNIX_SECONDS = 1e8
 
 _UNKNOWN = Allowance()
-_PROBES = (
-    "x-ratelimit-limit-requests",
-    "x-ratelimit-limit-tokens",
-    "x-ratelimit-limit-input-tokens",
-    "x-ratelimit-limit",
-    "anthropic-ratelimit-requests-limit",
-    "anthropic-ratelimit-tokens-limit",
-)
+
+_Names = tuple[str, str, str]
+"""The headers of a limit, of what remains of it and of its reset."""
+
+
+def _openai(what: str) -> _Names:
+    start = "x-ratelimit"
+    return (f"{start}-limit-{what}", f"{start}-remaining-{what}", f"{start}-reset-{what}")
+
+
+def _anthropic(what: str) -> _Names:
+    start = f"anthropic-ratelimit-{what}"
+    return (f"{start}-limit", f"{start}-remaining", f"{start}-reset")
+
+
+# Requests, tokens of both kinds, input tokens, output tokens.
+_KINDS = ("requests", "tokens", "input-tokens", "output-tokens")
+_OPENAI = tuple(_openai(what) for what in _KINDS)
+_ANTHROPIC = tuple(_anthropic(what) for what in _KINDS)
+_PLAIN: _Names = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
+_OPENAI_PROBES = tuple(limit for limit, *_ in (*_OPENAI, _PLAIN))
+_ANTHROPIC_PROBES = tuple(limit for limit, *_ in _ANTHROPIC[:2])
 
 
 def read_rate_limits(headers: Mapping[str, str], *, now: float) -> RateLimits | None:
@@ -42,49 +56,40 @@ def read_rate_limits(headers: Mapping[str, str], *, now: float) -> RateLimits | 
     `now` is the Unix time in seconds, for resets that are a moment and not a length of time. A
     value that cannot be read is left out; nothing is raised.
     """
-    if not any(name in headers for name in _PROBES):
+    names = _family_of(headers)
+    if names is None:
         return None
-    family = _read_anthropic if _PROBES[4] in headers or _PROBES[5] in headers else _read_openai
-    tokens = family(headers, "tokens", now)
-    limits = RateLimits(
-        requests=family(headers, "requests", now),
-        input_tokens=_either(family(headers, "input-tokens", now), tokens),
-        output_tokens=_either(family(headers, "output-tokens", now), tokens),
-    )
-    if limits.requests == _UNKNOWN:
-        limits = RateLimits(_read_plain(headers, now), limits.input_tokens, limits.output_tokens)
-    return limits
-
-
-def _either(own: Allowance, both: Allowance) -> Allowance:
-    return both if own == _UNKNOWN else own
-
-
-def _read_openai(headers: Mapping[str, str], what: str, now: float) -> Allowance:
-    return _allowance(
-        headers.get(f"x-ratelimit-limit-{what}"),
-        headers.get(f"x-ratelimit-remaining-{what}"),
-        _seconds_until(headers.get(f"x-ratelimit-reset-{what}"), now),
+    requests, both, own_input, own_output = (_read(headers, kind, now) for kind in names)
+    if requests is _UNKNOWN:
+        # Nobody says what its window is, so its limit is not told.
+        plain = _read(headers, _PLAIN, now)
+        requests = Allowance(None, plain.remaining, plain.reset_seconds)
+    return RateLimits(
+        requests=requests,
+        input_tokens=both if own_input is _UNKNOWN else own_input,
+        output_tokens=both if own_output is _UNKNOWN else own_output,
     )
 
 
-def _read_anthropic(headers: Mapping[str, str], what: str, now: float) -> Allowance:
-    return _allowance(
-        headers.get(f"anthropic-ratelimit-{what}-limit"),
-        headers.get(f"anthropic-ratelimit-{what}-remaining"),
-        _seconds_until(headers.get(f"anthropic-ratelimit-{what}-reset"), now),
-    )
+def _family_of(headers: Mapping[str, str]) -> tuple[_Names, ...] | None:
+    # Written out: this is asked of every reply, mostly in vain.
+    for name in _OPENAI_PROBES:
+        if name in headers:
+            return _OPENAI
+    for name in _ANTHROPIC_PROBES:
+        if name in headers:
+            return _ANTHROPIC
+    return None
 
 
-def _read_plain(headers: Mapping[str, str], now: float) -> Allowance:
-    """Nobody says what its window is, so its limit is not told."""
-    reset = _seconds_until(headers.get("x-ratelimit-reset"), now)
-    return _allowance(None, headers.get("x-ratelimit-remaining"), reset)
+def _read(headers: Mapping[str, str], names: _Names, now: float) -> Allowance:
+    limit, remaining, reset = headers.get(names[0]), headers.get(names[1]), headers.get(names[2])
+    if limit is None and remaining is None and reset is None:
+        return _UNKNOWN
+    return _allowance(limit, remaining, _seconds_until(reset, now))
 
 
 def _allowance(limit: str | None, remaining: str | None, reset: float | None) -> Allowance:
-    if limit is None and remaining is None and reset is None:
-        return _UNKNOWN
     is_per_minute = reset is None or reset <= _MINUTE
     whole = _positive(limit, least=1.0) if is_per_minute else None
     return Allowance(limit=whole, remaining=_positive(remaining, least=0.0), reset_seconds=reset)
