@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from distill.api import completions, datasets, exports, recipes, runs
+from distill.api import completions, datasets, exports, money, prices, recipes, runs
 
 urlpatterns: list[URLPattern] = [
     path("datasets/", datasets.DatasetsView.as_view(), name="datasets"),
@@ -23,6 +23,10 @@ urlpatterns: list[URLPattern] = [
     path("runs/<int:pk>/", runs.RunView.as_view(), name="run"),
     path("runs/<int:pk>/stop/", runs.StopRunView.as_view(), name="stop_run"),
     path("runs/<int:pk>/resume/", runs.ResumeRunView.as_view(), name="resume_run"),
+    path("runs/<int:pk>/money/", money.MoneyView.as_view(), name="run_money"),
+    path("runs/<int:pk>/budget/", money.BudgetView.as_view(), name="raise_budget"),
+    path("runs/<int:pk>/settle/", money.SettleView.as_view(), name="settle_lost"),
+    path("prices/", prices.PricesView.as_view(), name="prices"),
     path("completions/", completions.CompletionsView.as_view(), name="completions"),
     path("completions/<int:pk>/", completions.CompletionView.as_view(), name="completion"),
     path("exports/", exports.ExportsView.as_view(), name="exports"),

@@ -118,6 +118,10 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "run": Endpoint(named=_run),
     "stop_run": _action(_run, 200),
     "resume_run": _action(_run, 409),
+    "run_money": Endpoint(named=_run),
+    "raise_budget": _action(_run, 400),
+    "settle_lost": _action(_run, 400),
+    "prices": Endpoint(post=OPERATORS),
     # completions and decisions
     "completions": Endpoint(),
     "completion": Endpoint(named=lambda things: [things.completion.pk]),
