@@ -26,6 +26,7 @@ from distill.api.endpoints import (
     read,
 )
 from distill.api.permissions import LEADS, OPERATORS
+from distill.api.telemetry import LiveSerializer, StretchSerializer
 from distill.forms.runs import KINDS
 from distill.logic.document_yaml import MAX_CHARS
 from distill.logic.errors import ConflictError, InputError
@@ -34,6 +35,7 @@ from distill.logic.recipe import Recipe as RecipeContent
 from distill.logic.recipe import default_recipe, load_recipe
 from distill.models import Dataset, Recipe, Run
 from distill.queries.progress import list_failures, live_progress
+from distill.queries.run_plots import read_history
 from distill.queries.runs import all_runs, summarise_runs
 from distill.queries.waterfall import run_waterfall
 from distill.services.runs import request_stop, resume_run
@@ -89,6 +91,11 @@ class ProgressSerializer(serializers.Serializer):
     in_flight = serializers.IntegerField()
     replies_per_s = serializers.FloatField()
     seconds_left = serializers.IntegerField(allow_null=True)
+    time_left_basis = serializers.CharField(
+        source="left.basis", help_text="By what that is reckoned, or why nobody can tell."
+    )
+    seconds_at_work = serializers.FloatField(source="work.seconds", help_text="Without pauses.")
+    seconds_paused = serializers.FloatField(source="work.paused_seconds")
 
 
 class LossSerializer(serializers.Serializer):
@@ -124,11 +131,15 @@ class FailureSerializer(serializers.Serializer):
     kind = serializers.CharField()
     count = serializers.IntegerField()
     message = serializers.CharField(help_text="The last one.")
+    attempts = serializers.FloatField(help_text="How often it was sent, on average.")
+    is_retryable = serializers.BooleanField(help_text="Resuming the run tries it again.")
 
 
 class RunDetailSerializer(serializers.Serializer):
     run = RunSerializer()
     progress = ProgressSerializer()
+    live = LiveSerializer()
+    course = StretchSerializer(help_text="The whole run until now, its pauses left out.")
     waterfall = WaterfallSerializer()
     failures = FailureSerializer(many=True)
 
@@ -259,8 +270,11 @@ class RunView(ApiView):
 
     @operation(
         "get_run",
-        "One run: how far it is, where everything went",
-        description="The waterfall counts sample × draws; of a large run that takes a second or two.",
+        "One run: how far it is, how it goes, where everything went",
+        description=(
+            "`live` is what its workers say just now, `course` the whole run. The waterfall counts "
+            "sample × draws; of a large run that takes a second or two."
+        ),
         tag=TAG,
         answers={200: RunDetailSerializer},
         errors=[404],
@@ -268,9 +282,12 @@ class RunView(ApiView):
     def get(self, request: Request, pk: int) -> Response:
         found = get_object_or_404(all_runs(), pk=pk)
         waterfall = run_waterfall(found)
+        progress = live_progress(found, now=timezone.now())
         detail = {
             "run": found,
-            "progress": live_progress(found, now=timezone.now()),
+            "progress": progress,
+            "live": progress.live,
+            "course": read_history(found).total,
             "waterfall": {
                 "balance": waterfall.balance,
                 "steps": waterfall.steps,

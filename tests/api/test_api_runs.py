@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from django.utils import timezone
 
+from distill.logic.pulse import Pulse
+from distill.logic.reading import LaneReading, Reading, bucket_of
 from distill.logic.reasons import Reason
 from distill.models import Export, Recipe, Run, SampleDraw
 from tests.builders import (
     make_dataset,
     make_judgement,
     make_label,
+    make_reading,
     make_recipe,
     make_run,
     make_sample,
     make_sample_draw,
+    make_shift,
     make_user,
 )
 
@@ -102,6 +107,33 @@ def test_a_run_tells_how_far_it_is(api):
     assert (balance["eligible"], balance["pending"], balance["failed"]) == (1, 1, {"server": 1})
     assert told["waterfall"]["reasons"] == {"citation": 1}
     assert told["failures"][0]["kind"] == "server"
+
+
+def test_a_run_tells_how_it_goes(api):
+    run = make_run(state=Run.State.RUNNING, is_populated=True, started_at=timezone.now())
+    make_sample_draw(run, state=SampleDraw.State.PENDING)
+    lanes = {"offline:extractive": LaneReading(in_flight=3, limit=40.5, state="half_open")}
+    shift = make_shift(run, pulse=Pulse(Reading(slots=64, in_flight=3, lanes=lanes), waiting=2))
+    make_reading(
+        shift,
+        timezone.now(),
+        replies=15,
+        finished=5,
+        failures={"rate_limited": 5},
+        latencies={bucket_of(500): 15},
+    )
+    told = api("lead").get(f"/api/v1/runs/{run.pk}/").json()
+    live = told["live"]
+    assert (live["waiting"], live["workers"][0]["slots"], live["workers"][0]["share"]) == (2, 64, 1)
+    assert live["throttles"] == [
+        {"teacher": "offline:extractive", "in_flight": 3, "limit": 40.5, "circuit": "half_open"}
+    ]
+    minute = live["last_minute"]
+    assert (minute["occupancy"], minute["samples_per_s"], minute["rate_limited"]) == (0.75, 1, 0.25)
+    assert minute["teachers"][0]["p95_ms"] == pytest.approx(514, rel=0.05)
+    assert "offline:extractive refuses" in told["progress"]["time_left_basis"]
+    failures = told["course"]["failures"]
+    assert failures == [{"kind": "rate_limited", "count": 5, "share": 0.25, "is_retryable": True}]
 
 
 def test_runs_are_listed_by_dataset_and_state(api):
