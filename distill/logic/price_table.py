@@ -74,6 +74,12 @@ class PriceTable(Document):
     def _refuse_none(cls, given: Any) -> Any:
         return {} if given is None else given  # an empty `prices:` in YAML
 
+    @field_validator("prices")
+    @classmethod
+    def _sort_by_name(cls, given: Mapping[str, PriceEntry]) -> Mapping[str, PriceEntry]:
+        """One order everywhere: the database keeps none, and a difference shows what changed."""
+        return dict(sorted(given.items()))
+
     @model_validator(mode="after")
     def _check_names(self) -> Self:
         for name in self.prices:
