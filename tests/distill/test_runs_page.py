@@ -267,6 +267,16 @@ def test_what_a_run_waits_for_is_said_first(operator, running, pulse, words):
     assert "cannot tell" in page
 
 
+def test_a_run_that_its_budget_stopped_leads_to_its_budget(operator):
+    run = make_run(
+        state=Run.State.STOPPED, is_populated=True, budget_nano=2_000_000_000, message="Out of it."
+    )
+    make_sample_draw(run, state=STATE.PENDING)
+    page = operator.get(_url(run)).text
+    assert 'href="#budget-title"' in page
+    assert 'id="budget-title"' in page
+
+
 def test_an_ended_run_keeps_its_course_and_counts_its_pauses_apart(operator):
     now = timezone.now()
     run = make_run(state=Run.State.STOPPED, is_populated=True, finished_at=now, known_count=3)

@@ -51,6 +51,12 @@ def test_an_empty_site_has_none_of_anything():
     assert status_counts() == dict.fromkeys(KEYS, 0)
 
 
+def test_runs_at_work_say_how_they_go(capsys):
+    make_run(state="running", is_populated=True)
+    call_command("status")
+    assert "running: 0 of 0 finished\n  spent $0.00" in capsys.readouterr().out
+
+
 def test_every_count():
     _fill()
     assert status_counts() == {

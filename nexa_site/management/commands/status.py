@@ -7,8 +7,12 @@ from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.utils import timezone
 
-from nexa_site.queries import status_counts
+from distill.management.run_details import run_details
+from distill.models import Run
+from distill.queries.progress import live_progress
+from nexa_site.queries import active_runs, status_counts
 
 _MEANINGS = {
     "samples": "inputs imported, over all datasets",
@@ -23,7 +27,8 @@ _MEANINGS = {
 
 
 class Command(BaseCommand):
-    help = """Say how much there is: samples, completions, what passed, what awaits review.
+    help = """Say how much there is: samples, completions, what passed, what awaits review;
+and how each run goes that is at work.
 
 Reads the database only; it may be asked at any time. With --json it prints one object on one
 line, for scripts:
@@ -49,3 +54,12 @@ line, for scripts:
         width = max(len(f"{count:,}") for count in counts.values())
         for name, count in counts.items():
             self.stdout.write(f"{name:<16} {count:>{width},}  {_MEANINGS[name]}")
+        for row in active_runs():
+            self._tell(row.run)
+
+    def _tell(self, run: Run) -> None:
+        progress = live_progress(run, now=timezone.now())
+        done = f"{progress.finished:,} of {progress.total:,} finished"
+        self.stdout.write(f"\n{run}, {run.state}: {done}")
+        for line in run_details(run, progress):
+            self.stdout.write(f"  {line}")
