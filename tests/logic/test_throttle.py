@@ -111,15 +111,15 @@ def test_nothing_but_refusals_opens_the_circuit_and_one_good_probe_closes_it(kin
     now += admit(throttle, now)
     assert throttle.room(now) == 1
     assert admit(throttle, now) is None
-    assert throttle.is_probing
+    probing = [throttle.is_probing]
     assert throttle.room(now) == 0
     assert admit(throttle, now) > 0
-    assert not throttle.is_probing
+    probing.append(throttle.is_probing)
     reply(throttle, now + 1, now)
     assert throttle.state == "closed"
     assert throttle.room(now + 1) >= 30
     admit(throttle, now + 1)
-    assert not throttle.is_probing
+    assert [*probing, throttle.is_probing] == [True, False, False]
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_A_LIVING_PROVIDER)
