@@ -81,11 +81,11 @@ _FIND_SAMPLES = """
 _INSERT_COMPLETIONS = """
     WITH added AS (
         INSERT INTO distill_completion (
-            sample_id, key, draw, attempt, origin, teacher, model, template_name, text, fields,
-            finish_reason, prompt_tokens, completion_tokens, latency_ms, created_at
+            sample_id, key, draw, attempt, origin, teacher, model, template_name, text, reasoning,
+            fields, finish_reason, prompt_tokens, completion_tokens, latency_ms, created_at
         )
         SELECT sample_id, key, draw, attempt, 'imported', teacher, teacher, template_name, text,
-            fields::jsonb, finish_reason, prompt_tokens, completion_tokens, latency_ms, now()
+            '', fields::jsonb, finish_reason, prompt_tokens, completion_tokens, latency_ms, now()
         FROM import_answer ORDER BY line
         ON CONFLICT (sample_id, key) DO NOTHING
         RETURNING id, sample_id, key
