@@ -7,14 +7,18 @@ from typing import Annotated
 from distill.logic.documents import Document, between
 from distill.logic.errors import FailureKind
 
+BROKEN = (FailureKind.BROKEN_ENVELOPE, FailureKind.EMPTY)
+"""Replies that came, and may have been paid for, but are of no use: counted for themselves."""
+
 
 class RetryPolicy(Document):
     """How often and how patiently a request is sent again.
 
     `max_attempts` counts sendings, the first included. A reply that was paid for and is of no use
     (broken envelope, no text) is bought again at most `max_broken` times. A reply that reached
-    `max_tokens` is asked for once more with `longer` times as many (1: never). Waiting for a rate limit uses up none of
-    them, but ends after `max_wait_seconds` in all; no single wait may be longer than that either.
+    `max_tokens` is asked for once more with `longer` times as many (1: never). Waiting for a rate
+    limit uses up none of them, but ends after `max_wait_seconds` in all; no single wait may be
+    longer than that either.
     """
 
     max_attempts: Annotated[int, between(1, 20)] = 5
@@ -44,11 +48,12 @@ def next_delay(
 ) -> float | None:
     """Seconds until the request is sent again, or None to give up.
 
-    `failures` counts this request's failures of this kind of waiting, the last one included: all
-    rate limits, or all others. `jitter` is a random number from 0 to 1; with it the delay is spread
-    over the whole interval (full jitter: AWS Architecture Blog, "Exponential Backoff and Jitter",
-    2015). The provider's `retry_after` is never undercut. `waited_seconds` is what rate limits have
-    cost this request so far; without it the longest that `failures` can have cost is assumed.
+    `failures` counts this request's failures of this sort, the last one included: all rate limits,
+    all replies of no use (`BROKEN`), or all others. `jitter` is a random number from 0 to 1; with
+    it the delay is spread over the whole interval (full jitter: AWS Architecture Blog, "Exponential
+    Backoff and Jitter", 2015). The provider's `retry_after` is never undercut. `waited_seconds` is
+    what rate limits have cost this request so far; without it the longest that `failures` can have
+    cost is assumed.
     """
     if not kind.is_retryable:
         return None
@@ -58,7 +63,7 @@ def next_delay(
     if kind is FailureKind.RATE_LIMITED:
         assumed = sum(_ceiling(policy, earlier) for earlier in range(1, failures))
         waited = assumed if waited_seconds is None else waited_seconds
-    elif failures >= policy.max_attempts:
+    elif failures > (policy.max_broken if kind in BROKEN else policy.max_attempts - 1):
         return None
     # A NaN from a header is not <= either.
     return delay if waited + delay <= policy.max_wait_seconds else None

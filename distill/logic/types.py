@@ -87,6 +87,36 @@ class Reply:
     reasoning: str = ""
     rate_limits: RateLimits | None = None
 
+    @property
+    def is_cut_off(self) -> bool:
+        """It reached the limit of tokens that it was allowed."""
+        return self.finish_reason in ("length", "max_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class SampleText:
+    """What a teacher is given of a sample, and what names it."""
+
+    id: int
+    key: str
+    text: str
+    template_name: str = ""
+    domain: str = ""
+    instruction: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionText:
+    """What was answered for a sample × draw: as much of it as rules, judges and retries read."""
+
+    id: int
+    attempt: int
+    template_name: str
+    text: str
+    fields: Mapping[str, str]
+    finish_reason: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

@@ -98,7 +98,7 @@ def estimate_calls(
 def count_known(recipe: Recipe, asked: Iterable[Asked], draws: int) -> int:
     """How many of these requests to the teacher the ledger answers already, at no cost."""
     keys = {
-        request_key(teacher_request(recipe, item.messages, draw=draw))
+        request_key(teacher_request(recipe, item.sample.template_name, item.messages, draw=draw))
         for item in asked
         for draw in range(draws)
     }

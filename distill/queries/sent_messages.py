@@ -16,13 +16,15 @@ from dataclasses import dataclass
 
 from distill.logic.errors import InputError
 from distill.logic.reasons import Reason
-from distill.logic.recipe import Recipe
+from distill.logic.recipe import JudgeConfig, Recipe
 from distill.logic.regeneration import Objections, gather_objections, stricter_messages
 from distill.logic.request_key import request_key
-from distill.logic.templates import build_messages, plain_text
-from distill.logic.types import Evidence, Message, Request
+from distill.logic.rubric import judgement_schema
+from distill.logic.templates import Template, build_messages, plain_text, reply_schema
+from distill.logic.types import CompletionText, Evidence, Message, Request, SampleText
 from distill.models import Completion, Decision, Sample, Verdict
 from distill.queries.rejected import standing_after
+from distill.teachers.structured import response_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class SentMessages:
     is_verified: bool
 
 
-def first_messages(recipe: Recipe, sample: Sample) -> tuple[Message, ...]:
+def first_messages(recipe: Recipe, sample: Sample | SampleText) -> tuple[Message, ...]:
     """What a first attempt is asked: the question that a student learns to answer.
 
     Raises InputError where the recipe has no template of the sample's name.
@@ -48,7 +50,10 @@ def first_messages(recipe: Recipe, sample: Sample) -> tuple[Message, ...]:
 
 
 def next_messages(
-    recipe: Recipe, sample: Sample, rejected: Completion, objections: Objections
+    recipe: Recipe,
+    sample: Sample | SampleText,
+    rejected: Completion | CompletionText,
+    objections: Objections,
 ) -> tuple[Message, ...]:
     """What another attempt is asked: the same question, the rejected answer, what stands against it.
 
@@ -63,12 +68,55 @@ def next_messages(
     )
 
 
-def teacher_request(recipe: Recipe, messages: tuple[Message, ...], *, draw: int) -> Request:
-    """The request to the recipe's teacher: its key is what the ledger knows it by."""
+def teacher_parameters(
+    recipe: Recipe, template: Template, *, is_longer: bool = False
+) -> dict[str, object]:
+    """What goes with the messages to the teacher: how it answers, and the form of its reply.
+
+    `is_longer`: as it is asked once more after a reply that reached `max_tokens`.
+    """
     teacher = recipe.teacher
-    return Request(
-        teacher=teacher.name, messages=messages, parameters=teacher.parameters, draw=draw
+    form = response_format(
+        teacher.name, teacher.structured_output, name=template.name, schema=reply_schema(template)
     )
+    max_tokens = reply_limit(recipe, teacher.max_tokens, is_longer=is_longer)
+    return {**teacher.parameters, "max_tokens": max_tokens, **form}
+
+
+def teacher_request(
+    recipe: Recipe,
+    template_name: str,
+    messages: tuple[Message, ...],
+    *,
+    draw: int,
+    is_longer: bool = False,
+) -> Request:
+    """The request to the recipe's teacher: its key is what the ledger knows it by.
+
+    `template_name` is the sample's.
+    """
+    template = recipe.template_for(template_name)
+    parameters = teacher_parameters(recipe, template, is_longer=is_longer)
+    return Request(recipe.teacher.name, messages, parameters, draw)
+
+
+def judge_parameters(
+    recipe: Recipe, judge: JudgeConfig, *, is_longer: bool = False
+) -> dict[str, object]:
+    """What goes with the messages to a judge; `is_longer` as for the teacher."""
+    form = response_format(
+        judge.teacher,
+        judge.structured_output,
+        name="judgement",
+        schema=judgement_schema(recipe.rubric),
+    )
+    max_tokens = reply_limit(recipe, judge.max_tokens, is_longer=is_longer)
+    return {**judge.parameters, "max_tokens": max_tokens, **form}
+
+
+def reply_limit(recipe: Recipe, max_tokens: int, *, is_longer: bool) -> int:
+    """How many tokens a reply may have; `is_longer` as for the parameters."""
+    return round(max_tokens * recipe.retry.longer) if is_longer else max_tokens
 
 
 def sent_messages(
@@ -91,7 +139,7 @@ def sent_messages(
     likeliest: SentMessages | None = None
     try:
         for messages in _candidates(completion, recipe, objections):
-            if request_key(teacher_request(recipe, messages, draw=completion.draw)) == key:
+            if key in _keys(completion, recipe, messages):
                 return SentMessages(messages, is_verified=True)
             likeliest = likeliest or SentMessages(messages, is_verified=False)
     except InputError:
@@ -124,3 +172,10 @@ def _candidates(
         return
     for stood in objections:
         yield next_messages(recipe, completion.sample, completion.parent, stood)
+
+
+def _keys(completion: Completion, recipe: Recipe, messages: tuple[Message, ...]) -> Iterator[bytes]:
+    """Of these messages: as they are asked first, and as after a reply that was cut off."""
+    name, draw = completion.sample.template_name, completion.draw
+    for is_longer in (False, True):
+        yield request_key(teacher_request(recipe, name, messages, draw=draw, is_longer=is_longer))

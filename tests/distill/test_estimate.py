@@ -95,7 +95,8 @@ def test_what_the_ledger_knows_of_the_first_requests_is_counted(dataset):
     run = make_run()
     samples = list(dataset.samples.order_by("pk"))
     for sample, draw in itertools.product(samples[:2], [0]):
-        request = teacher_request(recipe, first_messages(recipe, sample), draw=draw)
+        messages = first_messages(recipe, sample)
+        request = teacher_request(recipe, sample.template_name, messages, draw=draw)
         call = Call.objects.create(key=request_key(request), teacher="openai:model-x")
         answer(buy(run, call=call), 0)
     preview = look(dataset, recipe)

@@ -27,13 +27,13 @@ def test_runs_that_move_the_same_completions_do_not_block_each_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What one lets pass the other rejects: they move the same states in opposite orders."""
-    mark = advance._mark_filtered
+    follow = advance.follow_verdicts
 
-    def mark_and_linger(works: Sequence[Work]) -> None:
-        mark(works)
+    def follow_and_linger(works: Sequence[Work]) -> None:
+        follow(works)
         time.sleep(0.2)
 
-    monkeypatch.setattr(advance, "_mark_filtered", mark_and_linger)
+    monkeypatch.setattr(advance, "follow_verdicts", follow_and_linger)
     dataset = make_dataset()
     for number in range(12):
         fields = NO_VERB if number % 2 else TOO_SHORT
