@@ -40,13 +40,16 @@ class StuckThrottle(Throttle):
 class Shelf:
     """A `store` that sells numbers as far as there is room, and what came back unsent once more."""
 
-    def __init__(self, *teachers):
-        self.waiting = {}
+    def __init__(self, *teachers: str) -> None:
+        self.waiting: dict[str, deque[int]] = {}
         for number, teacher in enumerate(teachers):
             self.waiting.setdefault(teacher, deque()).append(number)
-        self.sold, self.arrived, self.failed, self.unsent = Counter(), [], [], Counter()
-        self.out = {}
-        self.reports = []
+        self.sold: Counter[int] = Counter()
+        self.unsent: Counter[int] = Counter()
+        self.arrived: list[int] = []
+        self.failed: list[int] = []
+        self.out: dict[int, str] = {}
+        self.reports: list[Report[int]] = []
 
     def __call__(self, report: Report[int]) -> Turn[int]:
         self.reports.append(report)
@@ -69,7 +72,7 @@ class Shelf:
             )
 
     def _sell(self, room):
-        sendings = []
+        sendings: list[Sending[int]] = []
         for teacher, numbers in self.waiting.items():
             for _ in range(min(room.of(teacher), room.total - len(sendings), len(numbers))):
                 number = numbers.popleft()
@@ -169,7 +172,7 @@ def test_a_slow_request_holds_up_no_other():
 
 def test_a_stuck_lane_holds_up_no_other_and_its_sendings_come_back():
     teacher, shelf = Teacher((0.1,)), Shelf(TWO, *[ONE] * 200, *[TWO] * 20)
-    done = []
+    done: list[int] = []
 
     def store(report):
         turn = shelf(report)
@@ -271,7 +274,7 @@ def test_draining_sends_nothing_more_and_stores_all_that_comes():
             at_drain.extend(teacher.sent)
         return Turn(turn.sendings, 1.0, is_finished=not shelf.out, drain=True)
 
-    at_drain = []
+    at_drain: list[int] = []
     took = run(teacher.ask, store, slots=10)
     assert teacher.sent == at_drain
     assert sorted(shelf.arrived) == sorted(teacher.sent)
@@ -358,7 +361,7 @@ def test_cancelling_the_pool_cancels_what_is_in_flight():
 
 
 def test_arrivals_are_gathered_for_a_moment_and_no_longer():
-    teacher, shelf = Teacher((1.0, 1.01, 1.02, 1.03)), Shelf(*[ONE] * 4)
+    teacher, shelf = Teacher((0.5, 0.51, 0.52, 0.53)), Shelf(*[ONE] * 4)
     run(teacher.ask, shelf, slots=8)
     assert [len(report.arrivals) for report in shelf.reports if report.arrivals] == [4]
 
