@@ -32,7 +32,7 @@ class Kills:
         self._rng = random.Random(seed)
         self.in_flight: set[int] = set()
         self.lost_stored = 0
-        self.resumed = 0
+        self.resumed = self.refused_starts = 0
 
     def strike(self, victim: str) -> None:
         """Kill at a random moment of the work; see what is stored, and what was in flight."""
@@ -47,7 +47,7 @@ class Kills:
             kill_tree(self._site, self._crew)
         else:
             kill_postgres(self._site)
-        self._site.attach()
+        self.refused_starts += self._site.attach()
         self.in_flight |= open_purchases(self._run_id, pids)
         after = stored_replies(self._run_id)
         self.lost_stored += sum(after.get(key) != value for key, value in before.items())
@@ -116,6 +116,7 @@ def measure_kills(site: Site, *, kills: int, say: Callable[[str], None]) -> Meas
         stats, keys = stub.stats(), stub.keys()
     run.refresh_from_db()
     places, shown = check_places(run, num_samples), shown_possibly_billed(run)
+    say(f"  {kill.refused_starts} starts of the database were refused at first")
     say(f"  {run.state}; {places}; workers said {kill.said}")
     say(
         f"  asked {stats['requests']}, paid {stats['paid']} for {stats['keys_paid']} requests; "

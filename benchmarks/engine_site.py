@@ -53,12 +53,27 @@ class Site:
         pid = self.postgres_pid
         return postgres_cpu_seconds(pid) if pid else 0.0
 
-    def attach(self, seconds: float = 90) -> None:
-        """Have the database up (again); connections of a server that died are dropped."""
+    def attach(self, seconds: float = 60) -> int:
+        """Have the database up again after a kill; return how many starts were refused before.
+
+        Connections of the server that died are dropped.
+        """
         from django.db import connections
 
-        keeper.attach(self.data_dir, timeout_seconds=seconds)
+        until = time.monotonic() + seconds
+        refused = 0
+        while True:
+            try:
+                keeper.attach(self.data_dir)
+                break
+            except keeper.KeeperError as error:
+                if time.monotonic() > until:
+                    raise
+                print(f"the database did not start: {str(error)[-200:]}", file=sys.stderr)
+                refused += 1
+                time.sleep(0.5)
         connections.close_all()
+        return refused
 
 
 @contextmanager
