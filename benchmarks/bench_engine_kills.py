@@ -43,6 +43,7 @@ class Kills:
         pids: set[int] | None = None
         if victim == "worker":
             pids = kill_worker(self._crew, self._rng.randrange(len(self._crew.workers)))
+            time.sleep(0.1)  # its connection may still commit what it had sent
         elif victim == "tree":
             kill_tree(self._site, self._crew)
         else:
