@@ -12,4 +12,6 @@ def storable(text: str, *, limit: int | None = None) -> str:
 
     PostgreSQL refuses NUL in text, and UTF-8 has no form for a lone surrogate.
     """
+    if text.isascii() and "\0" not in text:
+        return text[:limit]
     return _NOT_STORABLE.sub("\ufffd", text)[:limit]

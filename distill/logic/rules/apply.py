@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import polars as pl
 
@@ -33,15 +34,29 @@ def apply_rules(texts: Sequence[str], config: RulesConfig) -> list[tuple[Evidenc
     count characters of the text as it was given.
     """
     # A half of a surrogate pair cannot be UTF-8; as U+FFFD it is a finding of its own.
-    column = pl.Series("text", [_SURROGATE.sub("\ufffd", text) for text in texts], dtype=pl.String)
+    column = pl.Series("text", list(map(_whole, texts)), dtype=pl.String)
     rules = [rule for rule in RULES if config.is_on(rule.code)]
-    hits = column.to_frame().select(
-        rule.hits(pl.col("text"), config).alias(rule.code.value) for rule in rules
-    )
+    hits = column.to_frame().select(_hits(config))
     found: list[list[Evidence]] = [[] for _text in texts]
     for rule in rules:
         is_hit = hits[rule.code.value]
-        evidence = rule.evidence(column.filter(is_hit), config)
-        for row, finding in zip(is_hit.arg_true(), evidence, strict=True):
-            found[row].append(finding)
+        # Gathering evidence costs some milliseconds even of no text at all.
+        if is_hit.any():
+            evidence = rule.evidence(column.filter(is_hit), config)
+            for row, finding in zip(is_hit.arg_true(), evidence, strict=True):
+                found[row].append(finding)
     return [tuple(findings) for findings in found]
+
+
+@lru_cache(maxsize=32)
+def _hits(config: RulesConfig) -> list[pl.Expr]:
+    """A column of booleans for each rule that is switched on, named by its code."""
+    return [
+        rule.hits(pl.col("text"), config).alias(rule.code.value)
+        for rule in RULES
+        if config.is_on(rule.code)
+    ]
+
+
+def _whole(text: str) -> str:
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
