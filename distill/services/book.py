@@ -1,326 +1,388 @@
-"""The book of a step: the run's rows on one side, requests on the other."""
+"""The book of a shift: the run's rows on one side, requests on the other."""
 
 from __future__ import annotations
 
-import heapq
-import itertools
-import random
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db import connection
 from django.utils import timezone
 
-from distill.engine.window import Arrival, Sending, Turn
+from distill.engine.pool import Arrival, Report, Room, Sending, Turn
 from distill.logic.errors import FailureKind, TeacherError
-from distill.logic.plans import PLANS
 from distill.logic.pulse import Pulse, write_pulse
-from distill.logic.reading import Reading
-from distill.logic.retry import next_delay
 from distill.logic.types import Reply
 from distill.models import Run, RunEvent, Shift
 from distill.services import ledger, shifts
 from distill.services.advance import begin, give_up, take_replies
+from distill.services.failures import Failures
 from distill.services.hand import Hand
-from distill.services.orders import Answered, Job, Order
+from distill.services.measure import Measure
+from distill.services.orders import Answered, Job, Order, longer_order
+from distill.services.patience import GONE, persist
 from distill.services.populate import Populator
+from distill.services.queue import Queue
 from distill.services.runs import TAKEN_OVER, LeaseLostError
 from distill.services.shifts import Standing
 from distill.teachers.openai_protocol import reread
 
-REQUEST_SECONDS = 180.0
-PULSE_SECONDS = 1.0
+BEAT_SECONDS = 1.0
+REAP_SECONDS = 5.0
 EXAMINED_ROWS = 1000
 """Completions that are examined at once: rules work on columns."""
-TURN_SECONDS = 0.5
+TURN_SECONDS = 0.1
 """So long at most are rows fetched and answered from the ledger before what has arrived is stored,
 and what was bought is sent."""
 MOST_WAITING = 2000
-"""So many orders may wait for their next try; while there are more, no further rows are fetched."""
-HOPELESS_FAILURES = 25
-"""So many requests given up in a row, none answered between them: the teacher is not there, or
-knows no such model."""
-
-_OF_THE_SAMPLE = (FailureKind.REFUSED, FailureKind.CONTEXT_TOO_LONG)
+"""So many orders may be ready or wait; while there are more, no further rows are fetched."""
+EXPIRY_MARGIN = timedelta(seconds=30)
+"""Longer than a request may take by so much is its purchase counted as in flight."""
+_IDLE_SECONDS = 0.2
+_BUSY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """What comes back with a reply: the order, and the purchase that it was sent for."""
+    """What comes back with an outcome: the order, and the purchase that it was sent for."""
 
     order: Order
     bought: ledger.Bought
 
 
 class Book:
-    """What the window is handed as `store`: the run's rows on one side, requests on the other.
+    """What the pool is handed as `store`. Lives in the writer's thread, with its connection.
 
-    Lives in the writer's thread. `ready` and `later` hold orders whose purchase is yet to come;
-    requests in flight are known by their keys, so that equal ones are asked once.
+    What arrived was paid for, so it is kept whatever else has happened: also where this shift has
+    been ended by somebody, or the database was gone for a while.
     """
 
     def __init__(
         self,
         run: Run,
         shift: Shift,
+        job: Job,
         *,
         is_over: Callable[[], bool],
         on_pulse: Callable[[Pulse], None] | None,
         on_hand_over: Callable[[], None] | None,
     ) -> None:
-        content = run.recipe.content
-        self.job = Job(run.id, run.dataset_id, run.recipe_id, content, PLANS[run.kind])
-        self.slots = content.teacher.slots
-        self._run, self._shift = run, shift
-        self._populator = Populator(run)
-        self._hand = Hand(shift)
-        self._is_over, self._on_pulse = is_over, on_pulse
-        self._ready: deque[Order] = deque()
-        self._later: list[tuple[float, int, Order]] = []
-        self._sequence = itertools.count()
-        self._in_flight: set[bytes] = set()
+        self._run, self._shift, self._job = run, shift, job
+        self._is_over, self._on_pulse, self._on_hand_over = is_over, on_pulse, on_hand_over
+        self._populator, self._hand, self._queue = Populator(run), Hand(shift, job), Queue()
+        self._measure, self._failures = Measure(shift), Failures(run)
+        self._expiry = timedelta(seconds=job.recipe.deadlines.total_seconds) + EXPIRY_MARGIN
+        self._fresh_lane = _fresh_lane(job)
         self._standing: Standing | None = None
-        self._draining, self._stop_message = False, ""
-        self._on_hand_over = on_hand_over
-        self._next_pulse = 0.0
-        self._counts = {"replies": 0, "known": 0, "retries": 0}
-        self._last_counted = (time.monotonic(), 0)
-        self._given_up_in_a_row = 0
+        self._next_beat = self._next_reaping = 0.0
+        self._num_known_in_a_row = 0
+        self._is_short_of_budget = self._is_draining = False
+        self.stop_message = ""
+        """Why nobody can go on with the run, where it was this worker that found out."""
+        self.is_lost = False
+        """Somebody has ended this shift: it keeps what arrives, and writes nothing more."""
 
     # --- the turn ---------------------------------------------------------------------------------
 
-    def turn(self, arrivals: list[Arrival[Tag]], free_slots: int) -> Turn[Tag]:
-        """Commit what arrived, see what follows, and buy as much as there are free slots.
-
-        What arrived was paid for: it is kept even where the pulse finds the lease lost.
-        """
-        self._keep(arrivals)
-        self._pulse()
-        if not self._draining:
-            self._populator.write_some(on_batch=self._pulse)
-        self._hand.look_again()
-        self._take(arrivals)
-        self._wake()
-        sendings = self._fill(free_slots)
-        has_more = self._has_work or bool(self._later) or self._may_get_more
-        finished = not self._in_flight and (self._draining or not has_more)
-        return Turn(sendings, wake_after=self._until_next(), is_finished=finished)
+    def turn(self, report: Report[Tag]) -> Turn[Tag]:
+        """Commit what arrived, see what follows, and buy what there is room for."""
+        self._measure.add(report.reading)
+        self._keep(report.arrivals)
+        sendings: list[Sending[Tag]] = []
+        try:
+            if not self.is_lost:
+                sendings = self._go_on(report)
+        except LeaseLostError:
+            self.is_lost = True
+            self._drain()
+        except GONE:
+            # What was in hand is not certain any more; the ledger knows it when it is begun again.
+            connection.close()
+            self._drain()
+        return Turn(
+            sendings,
+            wake_after=self._until_next(report.room, sendings),
+            is_finished=not self._queue.num_in_flight and (self._is_draining or not self._has_more),
+            drain=self._is_draining,
+            slots=self.slots,
+            workers=self._standing.live if self._standing else None,
+        )
 
     @property
-    def stop_message(self) -> str:
-        """Why nobody can go on with the run, where it was this worker that found out."""
-        return self._stop_message
+    def slots(self) -> int:
+        """This worker's part of the run's slots."""
+        slots = self._job.recipe.teacher.slots
+        return self._standing.share_of(slots) if self._standing else slots
+
+    @property
+    def workers(self) -> int:
+        """How many workers share the run, this one included."""
+        return self._standing.live if self._standing else 1
+
+    def beat(self) -> None:
+        """Once a second: renew the lease, tell how things are, see whether to stop.
+
+        Raises LeaseLostError where somebody has ended this shift.
+        """
+        now = time.monotonic()
+        if now < self._next_beat:
+            return
+        self._next_beat = now + BEAT_SECONDS
+        if now >= self._next_reaping:
+            self._next_reaping = now + REAP_SECONDS
+            shifts.end_dead_shifts(run_id=self._run.id)
+        pulse = self._measure.take(
+            finished=self._hand.take_finished(),
+            waiting=self._queue.num_later,
+            busy=self._queue.num_busy,
+            is_short_of_budget=self._is_short_of_budget,
+        )
+        self._standing = shifts.beat(shift=self._shift, pulse=write_pulse(pulse))
+        if self._standing is None:
+            raise LeaseLostError(TAKEN_OVER)
+        if self._standing.state == Run.State.STOPPING:
+            self._drain()
+        elif self._is_over() and not self._is_draining:
+            self._hand_over()
+        if self._on_pulse is not None:
+            self._on_pulse(pulse)
+
+    def _keep(self, arrivals: Sequence[Arrival[Tag]]) -> None:
+        """Commit what arrived; a database that is started again meanwhile is waited for."""
+        deliveries = [
+            ledger.Delivery(
+                purchase_id=arrival.tag.bought.purchase_id,
+                call_id=arrival.tag.bought.call_id,
+                wish=arrival.tag.order.wish,
+                outcome=arrival.outcome,
+            )
+            for arrival in arrivals
+        ]
+        for arrival in arrivals:
+            self._queue.came_back(arrival.tag.order)
+        if deliveries:
+            persist(lambda: ledger.settle(run_id=self._run.id, deliveries=deliveries))
+
+    def _go_on(self, report: Report[Tag]) -> list[Sending[Tag]]:
+        self.beat()
+        if not self._is_draining:
+            self._populator.write_some(on_batch=self.beat)
+        self._hand.look_again()
+        self._take(report.arrivals)
+        self._failures.watch(report.reading)
+        self._queue.wake(time.monotonic())
+        return self._fill(report.room)
+
+    @property
+    def _has_more(self) -> bool:
+        """Something is to be bought, now or later; or somebody writes further sample × draws down,
+        or a worker that is silent may have died."""
+        queue = self._queue
+        is_any_quiet = self._standing is not None and self._standing.is_any_quiet
+        in_hand = queue.num_ready or queue.num_later or not self._hand.is_exhausted
+        return bool(in_hand) or not self._populator.is_done or is_any_quiet
+
+    def _until_next(self, room: Room, sendings: Sequence[Sending[Tag]]) -> float:
+        """Seconds until the next turn at the latest; 0 where this one had not enough time."""
+        if self._is_draining:
+            return _IDLE_SECONDS
+        if self._can_sell(room, _count(sendings)):
+            return 0.0
+        now = time.monotonic()
+        seconds = max(0.0, self._next_beat - now)
+        if self._queue.next_due is not None:
+            seconds = min(seconds, max(0.01, self._queue.next_due - now))
+        if not self._populator.is_done or (self._hand.is_exhausted and self._has_more):
+            seconds = min(seconds, _IDLE_SECONDS)
+        return seconds
+
+    def close(self) -> None:
+        """Store what was measured last. Raises LeaseLostError where somebody has ended this shift."""
+        if self.is_lost:
+            raise LeaseLostError(TAKEN_OVER)
+        self._measure.store_point()
 
     # --- feeding and buying -----------------------------------------------------------------------
 
-    @property
-    def _has_work(self) -> bool:
-        """Something can be bought now, or further rows may be fetched."""
-        may_feed = not self._hand.is_exhausted and len(self._later) < MOST_WAITING
-        return not self._draining and (bool(self._ready) or may_feed)
-
-    @property
-    def _may_get_more(self) -> bool:
-        """Somebody is still writing sample × draws down, or a silent worker may have died."""
-        is_any_quiet = self._standing is not None and self._standing.is_any_quiet
-        return not self._populator.is_done or is_any_quiet
-
-    def _fill(self, free_slots: int) -> list[Sending[Tag]]:
+    def _fill(self, room: Room) -> list[Sending[Tag]]:
         until = time.monotonic() + TURN_SECONDS
         sendings: list[Sending[Tag]] = []
-        while self._has_work and len(sendings) < free_slots and time.monotonic() < until:
-            wanted = free_slots - len(sendings)
-            if len(self._ready) < wanted and len(self._later) < MOST_WAITING:
-                self._feed(wanted)
-            sendings += self._buy(wanted)
-            self._pulse()
+        while not self._is_draining and self._can_sell(room, _count(sendings)):
+            self._feed(room, _count(sendings))
+            sendings += self._buy(room, _count(sendings))
+            self.beat()
+            if time.monotonic() > until:
+                break
         return sendings
 
-    def _feed(self, wanted: int) -> None:
-        """Fetch the next rows; larger batches of them where no model is asked for a completion."""
-        num_rows = max(wanted, 64) if self.job.plan.asks else EXAMINED_ROWS
-        rows = self._hand.feed(num_rows)
-        if rows:
-            with self._holding():
-                orders = begin(self.job, rows)
-            self._hand.move(begun=[row.id for row in rows], orders=orders)
-            self._ready.extend(orders)
+    def _can_sell(self, room: Room, sold: dict[str, int]) -> bool:
+        """There is room for an order that is ready, or for those of further rows."""
+        if self._lacks(room, sold) and not self._hand.is_exhausted:
+            return True
+        if sum(sold.values()) >= room.total:
+            return False
+        return any(room.of(lane) > sold.get(lane, 0) for lane in self._queue.teachers)
 
-    def _buy(self, wanted: int) -> list[Sending[Tag]]:
+    def _lacks(self, room: Room, sold: dict[str, int]) -> int:
+        """How many rows are to be fetched, so that what they ask for fills the room."""
+        if self._queue.num_ready + self._queue.num_later >= MOST_WAITING:
+            return 0
+        if self._fresh_lane is None:
+            return EXAMINED_ROWS
+        free = min(
+            room.of(self._fresh_lane) - sold.get(self._fresh_lane, 0),
+            room.total - sum(sold.values()),
+        )
+        lacks = self._more_than(free) - self._queue.ready_for(self._fresh_lane) if free > 0 else 0
+        if lacks > 0 and not self._job.plan.asks:
+            return max(lacks, EXAMINED_ROWS)
+        return max(lacks, 0)
+
+    def _feed(self, room: Room, sold: dict[str, int]) -> None:
+        if not (wanted := self._lacks(room, sold)):
+            return
+        works = self._hand.feed(wanted)
+        if works:
+            with self._holding():
+                orders = begin(self._job, works)
+            self._hand.move(begun=[work.row_id for work in works], orders=orders)
+            self._queue.add(orders)
+
+    def _buy(self, room: Room, sold: dict[str, int]) -> list[Sending[Tag]]:
         """Buy from the ready orders; known replies are taken at once, at no cost."""
-        batch: dict[bytes, Order] = {}
-        while self._ready and len(batch) < wanted:
-            order = self._ready.popleft()
-            key = order.wish.key
-            if key in batch or key in self._in_flight:
-                self._postpone(order, 0.2)
-            else:
-                batch[key] = order
+        free = room.total - sum(sold.values())
+        batch = self._queue.pick(
+            room, sold, limit=self._more_than(free), now=time.monotonic(), extra=self._extra
+        )
         if not batch:
             return []
         with self._holding():
             answers = ledger.buy(
                 run_id=self._run.id,
-                wishes=[order.wish for order in batch.values()],
+                shift_id=self._shift.id,
+                wishes=[order.wish for order in batch],
                 now=timezone.now(),
-                deadline=timedelta(seconds=REQUEST_SECONDS + 20),
+                deadline=self._expiry,
             )
         sendings, known = [], []
-        for key, order in batch.items():
-            answer = answers[key]
+        self._is_short_of_budget = False
+        for order in batch:
+            answer = answers[order.wish.key]
             if isinstance(answer, ledger.Bought):
-                self._in_flight.add(key)
+                self._queue.sent(order)
                 sendings.append(Sending(order.wish.request, Tag(order, answer)))
             elif isinstance(answer, ledger.Known):
                 reply = reread(answer.raw, order.wish.request.teacher, answer.latency_ms)
                 known.append(Answered(order, answer.call_id, reply))
             elif isinstance(answer, ledger.Busy):
-                self._postpone(order, 1.0)
-            elif self._in_flight:
-                self._postpone(order, 0.2)  # what is in flight may cost less than was reserved
+                self._queue.postpone(order, time.monotonic() + _BUSY_SECONDS, is_busy=True)
             else:
-                self._drain("Out of budget: raise it and resume.")
-        self._counts["known"] += len(known)
+                self._is_short_of_budget = True
+                self._queue.postpone(order, time.monotonic() + _IDLE_SECONDS)
+        if self._is_short_of_budget and not self._queue.num_in_flight:
+            # Others may still get back what they have reserved; the last one to leave says it.
+            self._drain("Out of budget: raise it and resume.")
+        all_known = len(known) == len(batch)
+        self._num_known_in_a_row = self._num_known_in_a_row + len(known) if all_known else 0
         self._follow(known)
         return sendings
 
-    # --- settling ---------------------------------------------------------------------------------
+    @property
+    def _extra(self) -> int:
+        """What the ledger knows takes no room: the more of it came in a row, the more is looked up."""
+        return min(self._num_known_in_a_row, self.slots)
 
-    def _keep(self, arrivals: Sequence[Arrival[Tag]]) -> None:
-        if not arrivals:
-            return
-        ledger.settle(
-            run_id=self._run.id,
-            deliveries=[
-                ledger.Delivery(
-                    purchase_id=arrival.tag.bought.purchase_id,
-                    call_id=arrival.tag.bought.call_id,
-                    wish=arrival.tag.order.wish,
-                    outcome=arrival.outcome,
-                )
-                for arrival in arrivals
-            ],
-        )
+    def _more_than(self, free: int) -> int:
+        return free + self._extra if free > 0 else 0
+
+    # --- what arrived -----------------------------------------------------------------------------
 
     def _take(self, arrivals: Sequence[Arrival[Tag]]) -> None:
-        answered = []
+        answered, unsent = [], []
         for arrival in arrivals:
             order = arrival.tag.order
-            self._in_flight.discard(order.wish.key)
-            if isinstance(arrival.outcome, Reply):
-                answered.append(Answered(order, arrival.tag.bought.call_id, arrival.outcome))
-            else:
-                self._handle_failure(order, arrival.outcome)
+            match arrival.outcome:
+                case Reply() as reply:
+                    answered.append(Answered(order, arrival.tag.bought.call_id, reply))
+                case TeacherError() as error:
+                    self._fail(order, error, is_probe=arrival.is_probe)
+                case _:
+                    unsent.append(order)
         if answered:
-            self._counts["replies"] += len(answered)
-            self._given_up_in_a_row = 0
+            self._failures.note_reply()
+        self._queue.add_first(unsent)
         self._follow(answered)
 
     def _follow(self, answered: list[Answered]) -> None:
         """Let the replies' orders go before those of fresh rows."""
         if answered:
             with self._holding():
-                orders = take_replies(self.job, answered)
+                orders = take_replies(self._job, answered)
             self._hand.move(ended=[answer.order for answer in answered], orders=orders)
-            self._ready.extendleft(reversed(orders))
+            self._queue.add_first(orders)
+
+    def _fail(self, order: Order, error: TeacherError, *, is_probe: bool) -> None:
+        """Try again later, or give the sample × draw up; some failures end the run."""
+        if error.kind.stops_the_run:
+            self._stop_all(f"{error} Mend that, then resume the run.")
+            return
+        if error.kind is FailureKind.TRUNCATED and (longer := longer_order(self._job, order)):
+            self._hand.move(ended=[order], orders=[longer])
+            self._queue.add_first([longer])
+            return
+        retry = self._failures.judge(self._job, order, error, is_probe=is_probe)
+        if retry is not None:
+            self._queue.postpone(retry.order, time.monotonic() + retry.seconds)
+            return
+        with self._holding():
+            give_up(self._job, order, error, order.attempts + 1)
+        self._hand.move(ended=[order], orders=())
+        self._log(f"{order.work}: {error.kind}: {error}", RunEvent.Level.WARNING)
+        if self._failures.is_hopeless:
+            self._stop_all(
+                f"{self._failures.given_up_in_a_row} requests in a row were given up, "
+                f"the last one: {error}"
+            )
+
+    # --- stopping, telling ------------------------------------------------------------------------
 
     def _holding(self) -> AbstractContextManager[None]:
         return shifts.holding(self._shift)
 
-    def _handle_failure(self, order: Order, error: TeacherError) -> None:
-        """Try again later, or give the sample × draw up; some failures end the run."""
-        if error.kind.stops_the_run:
-            self._fail(str(error))
-            return
-        limited = error.kind is FailureKind.RATE_LIMITED
-        order = replace(
-            order,
-            failures=order.failures + (not limited),
-            rate_limits=order.rate_limits + limited,
-        )
-        delay = next_delay(
-            self.job.recipe.retry,
-            kind=error.kind,
-            failures=order.rate_limits if limited else order.failures,
-            retry_after=error.retry_after,
-            jitter=random.random(),
-            waited_seconds=order.waited_seconds,
-        )
-        if delay is not None:
-            self._counts["retries"] += 1
-            waited = order.waited_seconds + (delay if limited else 0)
-            self._postpone(replace(order, waited_seconds=waited), delay)
-            return
-        with self._holding():
-            give_up(order, error)
-        self._hand.move(ended=[order], orders=())
-        self._log(f"{order.work.row}: {error.kind}: {error}", RunEvent.Level.WARNING)
-        self._given_up_in_a_row += error.kind not in _OF_THE_SAMPLE
-        if self._given_up_in_a_row >= HOPELESS_FAILURES:
-            self._fail(
-                f"{HOPELESS_FAILURES} requests in a row were given up, the last one: {error}"
-            )
-
-    # --- waiting, stopping, telling ---------------------------------------------------------------
-
-    def _postpone(self, order: Order, seconds: float) -> None:
-        due = time.monotonic() + seconds
-        heapq.heappush(self._later, (due, next(self._sequence), order))
-
-    def _wake(self) -> None:
-        while self._later and self._later[0][0] <= time.monotonic():
-            self._ready.append(heapq.heappop(self._later)[2])
-
-    def _until_next(self) -> float:
-        due = self._next_pulse
-        if self._later and not self._draining:
-            due = min(due, self._later[0][0])
-        if self._has_work and len(self._in_flight) < self.slots:
-            due = 0.0
-        return max(0.01, due - time.monotonic())
-
     def _drain(self, message: str = "") -> None:
-        """Send nothing more. `message` says why the run cannot go on; the first cause stands."""
-        if not self._draining:
-            self._draining, self._stop_message = True, message
+        """Buy nothing more. `message` says why nobody can go on; the first cause stands."""
+        if not self._is_draining:
+            self._is_draining, self.stop_message = True, message
 
-    def _fail(self, message: str) -> None:
-        """Let all workers stop."""
+    def _stop_all(self, message: str) -> None:
         shifts.fail_run(shift=self._shift, message=message)
         self._drain()
 
     def _hand_over(self) -> None:
         """Feed no more: the rest is for a successor, which need not wait for what is in flight."""
-        self._hand.give_back()
-        if not self._draining and self._on_hand_over is not None:
-            self._on_hand_over()
         self._drain()
-
-    def _pulse(self) -> None:
-        """Once a second: renew the lease, tell how things are, see whether to stop."""
-        now = time.monotonic()
-        if now < self._next_pulse:
-            return
-        self._next_pulse = now + PULSE_SECONDS
-        pulse = Pulse(
-            reading=Reading(slots=self.slots, in_flight=len(self._in_flight)),
-            finished=self._hand.num_finished,
-            waiting=len(self._later),
-        )
-        self._hand.num_finished = 0
-        shifts.end_dead_shifts(run_id=self._run.id)
-        self._standing = shifts.beat(shift=self._shift, pulse=write_pulse(pulse))
-        if self._standing is None:
-            raise LeaseLostError(TAKEN_OVER)
-        if self._standing.state == Run.State.STOPPING:
-            self._drain()
-        elif self._is_over():
-            self._hand_over()
-        if self._on_pulse is not None:
-            self._on_pulse(pulse)
+        self._hand.give_back()
+        if self._on_hand_over is not None:
+            self._on_hand_over()
 
     def _log(self, message: str, level: RunEvent.Level = RunEvent.Level.INFO) -> None:
         RunEvent.objects.create(run=self._run, level=level, message=message)
+
+
+def _fresh_lane(job: Job) -> str | None:
+    """Whom fresh rows ask first; None where they ask nobody."""
+    if job.plan.asks or job.plan.regenerates:
+        return job.recipe.teacher.name
+    if job.plan.judges and job.recipe.judges:
+        return job.recipe.judges[0].teacher
+    return None
+
+
+def _count(sendings: Sequence[Sending[Tag]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for sending in sendings:
+        teacher = sending.request.teacher
+        counts[teacher] = counts.get(teacher, 0) + 1
+    return counts

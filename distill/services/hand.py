@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from distill.models import Chunk, SampleDraw, Shift
+from distill.models import Chunk, Shift
 from distill.services.chunks import claim_chunk, finish_chunk, give_back_rest
-from distill.services.orders import Order
+from distill.services.feed import fetch_pending
+from distill.services.orders import Job, Order, Work
 
 
 @dataclass(slots=True)
@@ -33,53 +34,60 @@ class Hand:
     nobody has to look for it in the database.
     """
 
-    def __init__(self, shift: Shift) -> None:
-        self._shift = shift
+    def __init__(self, shift: Shift, job: Job) -> None:
+        self._shift, self._job = shift, job
         self._current: _Held | None = None
         self._draws: dict[int, _Draw] = {}
         self.is_exhausted = False
-        self.num_finished = 0
+        self._num_finished = 0
+
+    def take_finished(self) -> int:
+        """How many have come to rest since the last call."""
+        count, self._num_finished = self._num_finished, 0
+        return count
 
     def look_again(self) -> None:
         """There may be free chunks again: more was written down, or a worker has let some go."""
         self.is_exhausted = False
 
-    def feed(self, limit: int) -> list[SampleDraw]:
+    def feed(self, limit: int) -> list[Work]:
         """Return the next pending sample × draws; nothing where no chunk is free."""
-        rows: list[SampleDraw] = []
-        while len(rows) < limit and not self.is_exhausted:
+        works: list[Work] = []
+        while len(works) < limit and not self.is_exhausted:
             held = self._current or self._claim()
             if held is not None:
-                rows += self._feed_from(held, limit - len(rows))
-        return rows
+                works += self._feed_from(held, limit - len(works))
+        return works
 
-    def _feed_from(self, held: _Held, limit: int) -> list[SampleDraw]:
-        rows = _fetch(held, limit)
-        for row in rows:
-            self._draws[row.id] = _Draw(held)
-        held.num_open += len(rows)
-        if len(rows) < limit:
+    def _feed_from(self, held: _Held, limit: int) -> list[Work]:
+        works = fetch_pending(
+            self._job, after_id=held.cursor, last_id=held.chunk.last_id, limit=limit
+        )
+        for work in works:
+            self._draws[work.row_id] = _Draw(held)
+        held.num_open += len(works)
+        if len(works) < limit:
             held.is_fed, self._current = True, None
             _close(held)
         else:
-            held.cursor = rows[-1].id
-        return rows
+            held.cursor = works[-1].row_id
+        return works
 
     def move(
         self, *, begun: Iterable[int] = (), ended: Iterable[Order] = (), orders: Iterable[Order]
     ) -> None:
         """Count what happened: these sample × draws were begun, these orders ended, those follow."""
         for order in orders:
-            self._draws[order.work.row.id].num_orders += 1
+            self._draws[order.work.row_id].num_orders += 1
         touched = set(begun)
         for order in ended:
-            self._draws[order.work.row.id].num_orders -= 1
-            touched.add(order.work.row.id)
+            self._draws[order.work.row_id].num_orders -= 1
+            touched.add(order.work.row_id)
         for draw_id in touched:
             if not self._draws[draw_id].num_orders:
                 held = self._draws.pop(draw_id).held
                 held.num_open -= 1
-                self.num_finished += 1
+                self._num_finished += 1
                 _close(held)
 
     def give_back(self) -> None:
@@ -95,16 +103,6 @@ class Hand:
         if chunk is not None:
             self._current = _Held(chunk, cursor=chunk.first_id - 1)
         return self._current
-
-
-def _fetch(held: _Held, limit: int) -> list[SampleDraw]:
-    pending = SampleDraw.objects.filter(
-        run=held.chunk.run_id,
-        state=SampleDraw.State.PENDING,
-        id__gt=held.cursor,
-        id__lte=held.chunk.last_id,
-    )
-    return list(pending.select_related("sample", "completion", "verdict").order_by("id")[:limit])
 
 
 def _close(held: _Held) -> None:

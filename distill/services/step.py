@@ -8,14 +8,20 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime
 
-from django.db import OperationalError, connections
+import uvloop
+from django.db import connections
 
-from distill.engine.window import run_window
+from distill.engine.pool import run_pool
 from distill.logic.errors import DistillError
 from distill.logic.pulse import Pulse
+from distill.logic.recipe import Recipe
+from distill.logic.throttle import Throttle
 from distill.models import Run, Shift
 from distill.services import shifts
-from distill.services.book import REQUEST_SECONDS, Book
+from distill.services.book import Book
+from distill.services.measure import remembered_limits
+from distill.services.orders import make_job
+from distill.services.patience import GONE, persist
 from distill.services.runs import LeaseLostError
 from distill.teachers.registry import open_teachers
 
@@ -45,29 +51,31 @@ def run_step(
     shift = _join(run_id)
     if shift is None:
         return "held"
-    run = Run.objects.select_related("recipe", "dataset").get(id=run_id)
+    run = Run.objects.select_related("recipe", "dataset", "price_list").get(id=run_id)
     until = time.monotonic() + feed_seconds
+    content = run.recipe.content
     book = Book(
         run,
         shift,
+        make_job(run),
         is_over=lambda: time.monotonic() > until or is_stopping(),
         on_pulse=on_pulse,
         on_hand_over=on_hand_over,
     )
     try:
-        _work_off(book, offline_url)
+        _work_off(book, content, offline_url)
     except LeaseLostError:
         return "held"
     except DistillError as error:
         shifts.fail_run(shift=shift, message=str(error))
-    except OperationalError:
-        # The database is gone: nothing can be said of the run, and the next step goes on with it.
+    except GONE:
+        # Nothing can be said of the run; the next step goes on with it.
         raise
     except Exception as error:
         shifts.fail_run(shift=shift, message=f"Unexpected: {error!r}")
         shifts.end_shift(shift=shift)
         raise
-    state = shifts.end_shift(shift=shift, message=book.stop_message)
+    state = persist(lambda: shifts.end_shift(shift=shift, message=book.stop_message))
     return "held" if state in (Run.State.RUNNING, Run.State.STOPPING) else state
 
 
@@ -89,17 +97,54 @@ def _beats(run_id: int) -> dict[int, datetime]:
     return dict(live.values_list("id", "heartbeat_at"))
 
 
-def _work_off(book: Book, offline_url: str | None) -> None:
-    """Let the window run; the book's database connection ends with its thread."""
-    with ThreadPoolExecutor(1, thread_name_prefix="ledger") as writer:
+def _work_off(book: Book, recipe: Recipe, offline_url: str | None) -> None:
+    """Let the pool run; the book's database connection ends with its thread."""
+    throttle_for = _throttles(book, recipe)
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="ledger") as writer,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         try:
-            asyncio.run(_run_window(book, writer, offline_url))
+            writer.submit(book.beat).result()
+            runner.run(_run_pool(book, recipe, writer, throttle_for, offline_url))
+            writer.submit(book.close).result()
         finally:
             writer.submit(connections.close_all).result()
 
 
-async def _run_window(book: Book, writer: Executor, offline_url: str | None) -> None:
+async def _run_pool(
+    book: Book,
+    recipe: Recipe,
+    writer: Executor,
+    throttle_for: Callable[[str], Throttle],
+    offline_url: str | None,
+) -> None:
     async with open_teachers(
-        slots=book.slots, offline_url=offline_url, total_timeout=REQUEST_SECONDS
+        slots=recipe.teacher.slots, offline_url=offline_url, deadlines=recipe.deadlines
     ) as teacher:
-        await run_window(ask=teacher.ask, store=book.turn, slots=book.slots, writer=writer)
+        await run_pool(
+            ask=teacher.ask,
+            store=book.turn,
+            slots=book.slots,
+            throttle_for=throttle_for,
+            writer=writer,
+        )
+
+
+def _throttles(book: Book, recipe: Recipe) -> Callable[[str], Throttle]:
+    """What makes a lane's throttle: it begins where an earlier one of the same teacher was."""
+    limits = {judge.teacher: judge.limits for judge in recipe.judges}
+    limits[recipe.teacher.name] = recipe.teacher.limits
+    remembered = remembered_limits(limits.keys())
+
+    def make(teacher: str) -> Throttle:
+        throttle = Throttle(
+            ceiling=book.slots,
+            limits=limits[teacher],
+            remembered=remembered.get(teacher),
+            now=time.monotonic(),
+        )
+        throttle.share(book.workers)
+        return throttle
+
+    return make

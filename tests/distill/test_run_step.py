@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import orjson
 import pytest
+from aiohttp.test_utils import unused_port
 
 import distill
 from distill.logic.pulse import Pulse
@@ -193,15 +195,24 @@ def test_an_unknown_template_fails_its_sample_alone(url: str) -> None:
     assert "sonnet" in SampleDraw.objects.get(run=run, state="failed").failure_message
 
 
-def test_a_teacher_that_is_not_there_fails_the_run_and_loses_nothing(url: str) -> None:
-    recipe = make_recipe(retry={"max_attempts": 1})
+def test_a_teacher_that_is_not_there_pauses_the_run_which_goes_on_by_itself() -> None:
+    recipe = make_recipe(retry={"base_seconds": 0.01})
     run = create_run(dataset=demo_dataset(60), recipe=recipe, kind=Run.Kind.GENERATE)
-    assert run_step(run.id, offline_url="http://127.0.0.1:9/v1") == Run.State.FAILED
-    run.refresh_from_db()
-    assert "in a row" in run.message
-    assert resume_run(run_id=run.id)
-    assert run_step(run.id, offline_url=url) == Run.State.DONE
+    port = unused_port()
+    with ExitStack() as later:
+
+        def start_once(pulse: Pulse) -> None:
+            if not started and any(lane.state != "closed" for lane in pulse.reading.lanes.values()):
+                started.append(later.enter_context(offline_teacher(port)))
+
+        started: list[str] = []
+        url = f"http://127.0.0.1:{port}/v1"
+        assert run_step(run.id, offline_url=url, on_pulse=start_once) == Run.State.DONE
+    assert started
     assert counts_of(run) == {"answered": 60}
+    said = [event.message for event in run.events.all()]
+    assert "does not answer" in said[0]
+    assert "answers again" in said[-2]
 
 
 def test_a_stopped_run_resumes_where_it_was(url: str) -> None:
@@ -229,14 +240,19 @@ def test_judgements_say_who_judged_and_what_came_out(url: str) -> None:
         assert judgement.error or 0 <= judgement.mean_score <= 1
 
 
-def test_a_failed_run_says_so_once(url: str) -> None:
-    recipe = make_recipe(retry={"max_attempts": 1})
-    run = create_run(dataset=demo_dataset(40), recipe=recipe, kind=Run.Kind.GENERATE)
-    assert run_step(run.id, offline_url="http://127.0.0.1:9/v1") == Run.State.FAILED
+def test_a_run_whose_requests_are_wrong_fails_and_says_so_once(url: str) -> None:
+    run = create_run(dataset=demo_dataset(40), recipe=make_recipe(), kind=Run.Kind.GENERATE)
+    assert run_step(run.id, offline_url=f"{url}/nowhere") == Run.State.FAILED
     last = RunEvent.objects.filter(run=run).last()
     assert last is not None
     assert "in a row" in last.message
+    assert RunEvent.objects.filter(run=run, message=last.message).count() == 1
     assert not RunEvent.objects.filter(run=run, message="Done.").exists()
+    assert resume_run(run_id=run.id)
+    assert run_step(run.id, offline_url=url) == Run.State.DONE
+    left = counts_of(run)
+    assert left.pop("failed") >= 25, "what is wrong for good is not asked again"
+    assert set(left) <= {"answered"}
 
 
 def test_a_gate_whose_recipe_lacks_a_template_fails_that_completion_alone(url: str) -> None:
