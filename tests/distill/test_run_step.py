@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import orjson
 import pytest
-from aiohttp.test_utils import unused_port
 
 import distill
 from distill.logic.pulse import Pulse
@@ -193,26 +191,6 @@ def test_an_unknown_template_fails_its_sample_alone(url: str) -> None:
     assert run_step(run.id, offline_url=url) == Run.State.DONE
     assert counts_of(run) == {"answered": 3, "failed": 1}
     assert "sonnet" in SampleDraw.objects.get(run=run, state="failed").failure_message
-
-
-def test_a_teacher_that_is_not_there_pauses_the_run_which_goes_on_by_itself() -> None:
-    recipe = make_recipe(retry={"base_seconds": 0.01})
-    run = create_run(dataset=demo_dataset(60), recipe=recipe, kind=Run.Kind.GENERATE)
-    port = unused_port()
-    with ExitStack() as later:
-
-        def start_once(pulse: Pulse) -> None:
-            if not started and any(lane.state != "closed" for lane in pulse.reading.lanes.values()):
-                started.append(later.enter_context(offline_teacher(port)))
-
-        started: list[str] = []
-        url = f"http://127.0.0.1:{port}/v1"
-        assert run_step(run.id, offline_url=url, on_pulse=start_once) == Run.State.DONE
-    assert started
-    assert counts_of(run) == {"answered": 60}
-    said = [event.message for event in run.events.all()]
-    assert "does not answer" in said[0]
-    assert "answers again" in said[-2]
 
 
 def test_a_stopped_run_resumes_where_it_was(url: str) -> None:
