@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill.logic.errors import FailureKind
-from distill.logic.retry import RetryPolicy, next_delay
+from distill.logic.retry import BROKEN, RetryPolicy, next_delay
 
 POLICY = RetryPolicy()
 RATE, SERVER = FailureKind.RATE_LIMITED, FailureKind.SERVER
@@ -44,6 +44,28 @@ def test_jitter_spreads_the_wait_over_the_whole_interval():
 def test_the_fifth_failure_is_the_last():
     assert delay(failures=4) is not None
     assert delay(failures=5) is None
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_reply_of_no_use_is_bought_again_as_often_as_the_recipe_allows(kind):
+    assert [delay(kind, failures=count) is not None for count in (1, 2, 3, 4)] == [True] * 3 + [
+        False
+    ]
+
+
+@given(
+    st.sampled_from(FailureKind),
+    st.integers(1, 30),
+    st.integers(1, 20),
+    st.integers(0, 20),
+)
+def test_each_sort_of_failure_has_a_limit_of_its_own(kind, failures, attempts, broken):
+    policy = RetryPolicy(max_attempts=attempts, max_broken=broken)
+    again = next_delay(
+        policy, kind=kind, failures=failures, retry_after=None, jitter=0, waited_seconds=0
+    )
+    most = {RATE: 10**9}.get(kind, broken if kind in BROKEN else attempts - 1)
+    assert (again is not None) == (kind.is_retryable and failures <= most)
 
 
 def test_a_rate_limit_uses_up_no_attempt():
