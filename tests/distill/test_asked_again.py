@@ -48,11 +48,10 @@ def start(**content: object) -> tuple[Run, Job, list[Order]]:
     return run, job, begin(job, fetch_pending(job, after_id=0, last_id=2**62, limit=10))
 
 
-def said(value: object, *, finish_reason: str = "stop", **fields: object) -> Reply:
+def said(value: object, *, finish_reason: str = "stop", reasoning: str = "") -> Reply:
     text = orjson.dumps(value).decode()
     usage = Usage(prompt_tokens=10, completion_tokens=20)
-    reply = Reply(text.encode(), text, finish_reason, "model", usage, latency_ms=5)
-    return replace(reply, **fields) if fields else reply
+    return Reply(text.encode(), text, finish_reason, "model", usage, 5, reasoning)
 
 
 def answer(run: Run, job: Job, order: Order, reply: Reply) -> list[Order]:
