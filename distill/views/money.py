@@ -65,4 +65,4 @@ def settle_lost_view(request: AuthedRequest, run_id: int) -> HttpResponse:
 
 def _say_why(request: AuthedRequest, form: BudgetForm | SettleForm) -> None:
     for name, errors in form.errors.items():
-        messages.error(request, f"{form.fields[name].label}: {' '.join(errors)}")
+        messages.error(request, f"{form.fields[name].label}: {' '.join(map(str, errors))}")

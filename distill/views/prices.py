@@ -70,7 +70,7 @@ def restore_prices(request: AuthedRequest) -> HttpResponse:
 
 def _save(request: AuthedRequest, table: PriceTable, *, note: str, pk: int | None) -> None:
     newest = current_price_list()
-    based_on = PriceList.objects.filter(pk=pk).first() or newest
+    based_on = PriceList.objects.filter(pk=pk or 0).first() or newest
     saved = save_price_list(table=table, based_on=based_on, note=note, user=request.user)
     if saved == newest:
         messages.info(request, "Nothing new: these are the prices already.")

@@ -116,10 +116,14 @@ def test_of_several_changes_at_once_one_is_taken():
 # --- what a run reckons with ---
 
 
-def make(teacher: dict[str, object], **more: object) -> Run:
+def make(teacher: dict[str, object], *, budget_nano: int | None = None) -> Run:
     recipe = make_recipe(teacher=teacher, judges=[])
     return create_run(
-        dataset=make_dataset(), recipe=recipe, kind=Run.Kind.PIPELINE, sample_limit=5, **more
+        dataset=make_dataset(),
+        recipe=recipe,
+        kind=Run.Kind.PIPELINE,
+        sample_limit=5,
+        budget_nano=budget_nano,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from distill.models import Run, SampleDraw
-from distill.services import advance
+from distill.services import advance, standing
 from distill.services.orders import Work
 from distill.services.runs import create_run
 from distill.services.step import run_step
@@ -27,7 +27,7 @@ def test_runs_that_move_the_same_completions_do_not_block_each_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What one lets pass the other rejects: they move the same states in opposite orders."""
-    follow = advance.follow_verdicts
+    follow = standing.follow_verdicts
 
     def follow_and_linger(works: Sequence[Work]) -> None:
         follow(works)
