@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import uvloop
 
 from benchmarks.raw_client import print_measured
 from distill.engine.pool import Report, Sending, Turn, run_pool
@@ -65,7 +64,7 @@ def main() -> None:
     teacher, path, slots = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     requests = [_request(teacher, orjson.loads(line)) for line in path.read_bytes().splitlines()]
     start, cpu = time.monotonic(), time.process_time()
-    good = uvloop.run(fetch_all(teacher, requests, slots))
+    good = asyncio.run(fetch_all(teacher, requests, slots))
     print_measured(good, start, cpu)
 
 

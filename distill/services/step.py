@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime
 
-import uvloop
 from django.db import connections
 
 from distill.engine.pool import run_pool
@@ -26,6 +26,9 @@ from distill.services.runs import LeaseLostError
 from distill.teachers.registry import open_teachers
 
 FEED_SECONDS = 600
+SWITCH_SECONDS = 0.0005
+"""While the writer computes, the loop waits so long for the interpreter's lock after each look at
+its sockets; with Python's 5 ms a fifth of 1,024 slots stood empty (docs/decisions/0004)."""
 
 
 def _never() -> bool:
@@ -100,9 +103,10 @@ def _beats(run_id: int) -> dict[int, datetime]:
 def _work_off(book: Book, recipe: Recipe, offline_url: str | None) -> None:
     """Let the pool run; the book's database connection ends with its thread."""
     throttle_for = _throttles(book, recipe)
+    sys.setswitchinterval(SWITCH_SECONDS)
     with (
         ThreadPoolExecutor(1, thread_name_prefix="ledger") as writer,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        asyncio.Runner() as runner,
     ):
         try:
             writer.submit(book.beat).result()
