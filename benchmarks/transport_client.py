@@ -7,6 +7,7 @@ Arguments and output as in `benchmarks.raw_client`, but for the first, a teacher
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from collections.abc import Iterator
