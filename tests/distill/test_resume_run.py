@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from distill.engine.window import Turn
+from distill.engine.pool import Report, Turn
 from distill.logic.errors import FailureKind, InputError, TeacherError
 from distill.logic.types import Reply, Request, Teacher
 from distill.models import (
@@ -197,17 +197,17 @@ def test_nobody_waits_for_a_run_that_was_stopped_before_it_began(
 def test_replies_of_a_worker_that_has_lost_its_run_are_kept(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    monkeypatch.setattr(book, "PULSE_SECONDS", 0)
+    monkeypatch.setattr(book, "BEAT_SECONDS", 0)
     dataset = make_dataset()
     make_sample(dataset)
     run = create_run(dataset=dataset, recipe=make_recipe(), kind=Run.Kind.GENERATE)
 
     turn = book.Book.turn
 
-    def lose_first(self: book.Book, arrivals: list[Any], free_slots: int) -> Turn[Any]:
-        if arrivals:
+    def lose_first(self: book.Book, report: Report[Any]) -> Turn[Any]:
+        if report.arrivals:
             Shift.objects.filter(run=run).update(ended_at=timezone.now())
-        return turn(self, arrivals, free_slots)
+        return turn(self, report)
 
     monkeypatch.setattr(book.Book, "turn", lose_first)
     assert run_step(run.id, offline_url=url) == "held"
@@ -245,7 +245,7 @@ def test_a_worker_whose_run_is_taken_over_within_a_turn_writes_nothing_more(
     run = create_run(dataset=dataset, recipe=make_recipe(), kind=Run.Kind.GENERATE)
 
     monkeypatch.setattr(book, "take_replies", lambda *_: pytest.fail("it is another's"))
-    monkeypatch.setattr(book, "PULSE_SECONDS", 60)
+    monkeypatch.setattr(book, "BEAT_SECONDS", 60)
     keep = book.Book._keep
 
     def lose_after(self: book.Book, arrivals: list[Any]) -> None:
