@@ -124,9 +124,6 @@ class Run(models.Model):
     populated_to = models.BigIntegerField(
         default=0, help_text="Up to this sample or completion its sample draws are written down."
     )
-    pulse = models.JSONField(default=dict, help_text="What the worker last said: in flight, rate.")
-    lease_token = models.UUIDField(null=True, blank=True)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
