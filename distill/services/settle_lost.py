@@ -73,6 +73,8 @@ def settle_lost(*, run_id: int, amount_nano: int | None, user: User | None = Non
     }
     with transaction.atomic():
         with connection.cursor() as cursor:
+            # Calls are locked before the run, as buying does it, not when this is committed.
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             cursor.execute(_SETTLE, given)
             num, spent, released = (int(number) for number in cursor.fetchone())
         if num:
