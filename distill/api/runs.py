@@ -38,7 +38,7 @@ from distill.queries.progress import list_failures, live_progress
 from distill.queries.run_plots import read_history
 from distill.queries.runs import all_runs, summarise_runs
 from distill.queries.waterfall import run_waterfall
-from distill.services.runs import request_stop, resume_run
+from distill.services.runs import MOST_WORKERS, request_stop, resume_run
 from distill.services.start_run import start_run
 
 TAG = "runs"
@@ -70,7 +70,7 @@ class RunSerializer(serializers.ModelSerializer):
         fields = (
             *("id", "dataset", "dataset_name", "recipe", "recipe_name", "recipe_version"),
             *("kind", "state", "message", "sample_limit", "rejected_by", "reasons"),
-            *("budget_usd", "spent_usd", "created_at", "started_at", "finished_at"),
+            *("workers", "budget_usd", "spent_usd", "created_at", "started_at", "finished_at"),
         )
 
 
@@ -180,6 +180,13 @@ class RunInput(InputSerializer):
         max_value=Decimal(9_000_000),
         help_text="The run never spends more. It needs the teacher's price in the recipe.",
     )
+    workers = serializers.IntegerField(
+        required=False,
+        default=1,
+        min_value=1,
+        max_value=MOST_WORKERS,
+        help_text="So many worker processes share the run.",
+    )
     rejected_by = serializers.ChoiceField(
         Run.RejectedBy.choices,
         required=False,
@@ -259,6 +266,7 @@ class RunsView(ApiView):
             budget_nano=_nano(given.get("budget_usd")),
             rejected_by=given["rejected_by"],
             reasons=[Reason(code) for code in given["reasons"]],
+            workers=given["workers"],
             user=request.user,
         )
         tasks.enqueue_run(run.pk)

@@ -11,6 +11,7 @@ from distill.logic.errors import InputError
 from distill.logic.reasons import REVIEWER_REASONS, Reason
 from distill.logic.recipe import Recipe as RecipeContent
 from distill.models import Dataset, Recipe, Run
+from distill.services.runs import MOST_WORKERS
 from distill.teachers.registry import canonical_name
 
 _NANO = 1_000_000_000
@@ -78,6 +79,14 @@ class StartRunForm(forms.Form):
         help_text="The run never spends more. It needs the price of each model, in the recipe or in the prices.",
     )
 
+    workers = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MOST_WORKERS,
+        help_text="So many worker processes share the run and its slots, on any host. Empty means "
+        "one: enough for some thousand slots.",
+    )
+
     note = ""
     content: RecipeContent
 
@@ -114,6 +123,10 @@ class StartRunForm(forms.Form):
         return {name: self.cleaned_data[name] for name in kept} | {
             "reasons": [Reason(code) for code in self.cleaned_data["reasons"]]
         }
+
+    @property
+    def num_workers(self) -> int:
+        return self.cleaned_data["workers"] or 1
 
     @property
     def budget_nano(self) -> int | None:

@@ -204,6 +204,7 @@ def start_or_continue(
         fresh=fresh or bool(options["dataset"]),
         rejected_by=rejected_by,
         reasons=reasons,
+        workers=options.get("workers") or 1,
     )
 
 

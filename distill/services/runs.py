@@ -29,6 +29,9 @@ from distill.teachers.registry import is_free
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+MOST_WORKERS = 64
+"""So many workers may share a run."""
+
 TAKEN_OVER = "Another worker has taken over what this one had."
 
 
@@ -45,9 +48,12 @@ def create_run(
     budget_nano: int | None = None,
     rejected_by: str = Run.RejectedBy.ANYBODY,
     reasons: Collection[Reason] = (),
+    workers: int = 1,
     user: User | None = None,
 ) -> Run:
     """Make a queued run; nothing is asked yet. `budget_nano` is in 1e-9 USD.
+
+    So many `workers` shall share it, and its recipe's slots.
 
     A regeneration takes up what was rejected by whom `rejected_by` says, for one of the `reasons`
     (any, where none is given). Raises InputError where a model that costs money would be asked
@@ -65,6 +71,7 @@ def create_run(
         budget_nano=budget_nano,
         rejected_by=rejected_by,
         reasons=in_order(reasons),
+        workers=workers,
         created_by=user,
     )
 
@@ -79,6 +86,7 @@ def continue_run(
     fresh: bool,
     rejected_by: str = Run.RejectedBy.ANYBODY,
     reasons: Collection[Reason] = (),
+    workers: int = 1,
 ) -> Run:
     """Return a queued run of exactly this work: the newest one, resumed, else a new one.
 
@@ -102,7 +110,9 @@ def continue_run(
             budget_nano=budget_nano,
             rejected_by=rejected_by,
             reasons=reasons,
+            workers=workers,
         )
+    Run.objects.filter(id=run.id).update(workers=workers)
     if budget_nano is not None:
         raise_budget(run_id=run.id, budget_nano=budget_nano)
     resume_run(run_id=run.id)

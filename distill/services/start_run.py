@@ -28,6 +28,7 @@ def start_run(
     budget_nano: int | None = None,
     rejected_by: str = Run.RejectedBy.ANYBODY,
     reasons: Collection[Reason] = (),
+    workers: int = 1,
     user: User | None = None,
 ) -> Run:
     """Make a queued run of the recipe, which is saved as a version where it is none yet.
@@ -50,6 +51,7 @@ def start_run(
             budget_nano=budget_nano,
             rejected_by=rejected_by,
             reasons=reasons,
+            workers=workers,
             user=user,
         )
 

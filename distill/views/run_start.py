@@ -124,6 +124,7 @@ def _start(request: AuthedRequest, form: StartRunForm) -> Run | None:
             dataset=form.cleaned_data["dataset"],
             content=form.content,
             budget_nano=form.budget_nano,
+            workers=form.num_workers,
             user=request.user,
             **form.choice,
         )

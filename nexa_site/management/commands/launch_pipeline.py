@@ -19,6 +19,7 @@ from distill.models import Dataset, Export, Recipe, Run, Sample
 from distill.queries.eligible import count_eligible
 from distill.queries.progress import count_states
 from distill.services.export import export_dataset
+from distill.services.runs import MOST_WORKERS
 from review.services.fill import fill_queues
 from training.logic.spec import TrainSpec
 from training.management.commands.train_student import read_spec
@@ -73,6 +74,14 @@ shows it; train and evaluate from there.
             "(default: %(default)s)",
         )
         parser.add_argument("--background", action="store_true", help="let a worker do it")
+        parser.add_argument(
+            "--workers",
+            type=int,
+            choices=range(1, MOST_WORKERS + 1),
+            metavar="N",
+            default=1,
+            help="with --background: let N workers share the run (default: %(default)s)",
+        )
         stage.add_recipe(parser)
         stage.add_limits(parser)
         stage.add_misbehaviour(parser)
