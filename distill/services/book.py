@@ -93,12 +93,13 @@ class Book:
         sendings: list[Sending[Tag]] = []
         try:
             if not self.is_lost:
-                sendings = self._go_on(report)
+                self._go_on(report, sendings)
         except LeaseLostError:
             self.is_lost = True
             self._drain()
         except GONE:
             # What was in hand is not certain any more; the ledger knows it when it is begun again.
+            # What this turn had bought before goes out with it all the same, and comes back unsent.
             connection.close()
             self._drain()
         return Turn(
@@ -165,7 +166,7 @@ class Book:
         if deliveries:
             persist(lambda: ledger.settle(run_id=self._run.id, deliveries=deliveries))
 
-    def _go_on(self, report: Report[Tag]) -> list[Sending[Tag]]:
+    def _go_on(self, report: Report[Tag], sendings: list[Sending[Tag]]) -> None:
         self.beat()
         if not self._is_draining:
             self._populator.write_some(on_batch=self.beat)
@@ -173,7 +174,7 @@ class Book:
         self._take(report.arrivals)
         self._failures.watch(report.reading)
         self._queue.wake(time.monotonic())
-        return self._fill(report.room)
+        self._fill(report.room, sendings)
 
     @property
     def _has_more(self) -> bool:
@@ -206,16 +207,15 @@ class Book:
 
     # --- feeding and buying -----------------------------------------------------------------------
 
-    def _fill(self, room: Room) -> list[Sending[Tag]]:
+    def _fill(self, room: Room, sendings: list[Sending[Tag]]) -> None:
+        """Buy into `sendings`, which is the caller's: what is in it is paid for, come what may."""
         until = time.monotonic() + TURN_SECONDS
-        sendings: list[Sending[Tag]] = []
         while not self._is_draining and self._can_sell(room, _count(sendings)):
             self._feed(room, _count(sendings))
-            sendings += self._buy(room, _count(sendings))
+            self._buy(room, sendings)
             self.beat()
             if time.monotonic() > until:
                 break
-        return sendings
 
     def _can_sell(self, room: Room, sold: dict[str, int]) -> bool:
         """There is room for an order that is ready, or for those of further rows."""
@@ -250,14 +250,15 @@ class Book:
             self._hand.move(begun=[work.row_id for work in works], orders=orders)
             self._queue.add(orders)
 
-    def _buy(self, room: Room, sold: dict[str, int]) -> list[Sending[Tag]]:
+    def _buy(self, room: Room, sendings: list[Sending[Tag]]) -> None:
         """Buy from the ready orders; known replies are taken at once, at no cost."""
+        sold = _count(sendings)
         free = room.total - sum(sold.values())
         batch = self._queue.pick(
             room, sold, limit=self._more_than(free), now=time.monotonic(), extra=self._extra
         )
         if not batch:
-            return []
+            return
         with self._holding():
             answers = ledger.buy(
                 run_id=self._run.id,
@@ -266,7 +267,7 @@ class Book:
                 now=timezone.now(),
                 deadline=self._expiry,
             )
-        sendings, known = [], []
+        known = []
         self._is_short_of_budget = False
         for order in batch:
             answer = answers[order.wish.key]
@@ -287,7 +288,6 @@ class Book:
         all_known = len(known) == len(batch)
         self._num_known_in_a_row = self._num_known_in_a_row + len(known) if all_known else 0
         self._follow(known)
-        return sendings
 
     @property
     def _extra(self) -> int:

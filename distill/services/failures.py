@@ -24,6 +24,9 @@ OF_THE_TEACHER = frozenset(
     }
 )
 """What opens its circuit: the run pauses until the teacher answers again."""
+_NOBODY_THERE = frozenset({FailureKind.RATE_LIMITED, FailureKind.CONNECTION})
+PROBE_SECONDS = 2.5
+"""So long at most an open circuit waits between two probes (`logic.circuit`)."""
 _OF_THE_SAMPLE = frozenset({FailureKind.REFUSED, FailureKind.CONTEXT_TOO_LONG})
 
 
@@ -55,12 +58,17 @@ class Failures:
     def judge(self, job: Job, order: Order, error: TeacherError, *, is_probe: bool) -> Retry | None:
         """When the order is sent again; None where it is given up.
 
-        A probe of a silent teacher uses up no attempt, nor does a rate limit; for that one the
-        order waits at least as long as the provider said.
+        A rate limit uses up no attempt; the order waits at least as long as the provider said. Nor
+        does a probe that found nobody: it leaves again as soon as the circuit lets it. Both wait no
+        longer than the recipe allows in all. A probe that was let in and failed counts as any other
+        request: its order alone may be what the teacher cannot bear.
         """
         self._said[order.wish.request.teacher] = str(error)
-        if is_probe and error.kind in OF_THE_TEACHER and error.retry_after is None:
-            return Retry(order, 0.0)
+        if is_probe and error.kind in _NOBODY_THERE and error.retry_after is None:
+            waited = order.waited_seconds + PROBE_SECONDS
+            if waited <= job.recipe.retry.max_wait_seconds:
+                return Retry(replace(order, waited_seconds=waited), 0.0)
+            return None
         is_limited = error.kind is FailureKind.RATE_LIMITED
         counted, failures = order.after(error.kind)
         seconds = next_delay(

@@ -102,3 +102,18 @@ def test_a_refused_key_or_an_empty_account_ends_the_run_at_once(
     resume_run(run_id=run.id)
     assert run_step(run.id, offline_url=url) == Run.State.DONE
     assert counts_of(run) == {"answered": 30}
+
+
+@pytest.mark.parametrize("kind", [FailureKind.SERVER, FailureKind.CONNECTION])
+def test_samples_that_the_teacher_can_never_bear_are_given_up(
+    moody: Moody, url: str, kind: FailureKind
+) -> None:
+    """Left alone, they open the circuit and are its probes: that must not go on for ever."""
+    moody.error = TeacherError(kind, "poison")
+    retry = {"base_seconds": 0.01, "max_attempts": 3, "max_wait_seconds": 1}
+    run = create_run(
+        dataset=demo_dataset(4), recipe=make_recipe(retry=retry), kind=Run.Kind.GENERATE
+    )
+    assert run_step(run.id, offline_url=url) == Run.State.DONE
+    assert counts_of(run) == {"failed": 4}
+    assert Purchase.objects.count() <= 4 * 4
