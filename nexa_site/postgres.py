@@ -114,6 +114,8 @@ def start(
     if server_pid(data) is None:
         # Left by a server that was killed; its number may belong to another program by now.
         (data / "postmaster.pid").unlink(missing_ok=True)
+        # Until its parent has reaped it, a killed one still counts as the holder of its socket.
+        (sockets / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
     fixed = ("listen_addresses=", f"port={PORT}", "unix_socket_permissions=0700")
     flags = [part for option in (*fixed, *options) for part in ("-c", option)]
     with log.open("ab") as output:
