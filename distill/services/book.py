@@ -130,25 +130,32 @@ class Book:
         now = time.monotonic()
         if now < self._next_beat:
             return
+        # Late, all workers may have slept, this one too: each beats before anybody is found dead.
+        is_late = now > self._next_beat + REAP_SECONDS
         self._next_beat = now + BEAT_SECONDS
-        if now >= self._next_reaping:
+        if is_late:
             self._next_reaping = now + REAP_SECONDS
-            shifts.end_dead_shifts(run_id=self._run.id)
-        pulse = self._measure.take(
-            finished=self._hand.take_finished(),
-            waiting=self._queue.num_later,
-            busy=self._queue.num_busy,
-            is_short_of_budget=self._is_short_of_budget,
-        )
+        pulse = self._take_pulse()
         self._standing = shifts.beat(shift=self._shift, pulse=write_pulse(pulse))
         if self._standing is None:
             raise LeaseLostError(TAKEN_OVER)
+        if now >= self._next_reaping:
+            self._next_reaping = now + REAP_SECONDS
+            shifts.end_dead_shifts(run_id=self._run.id)
         if self._standing.state == Run.State.STOPPING:
             self._drain()
         elif self._is_over() and not self._is_draining:
             self._hand_over()
         if self._on_pulse is not None:
             self._on_pulse(pulse)
+
+    def _take_pulse(self) -> Pulse:
+        return self._measure.take(
+            finished=self._hand.take_finished(),
+            waiting=self._queue.num_later,
+            busy=self._queue.num_busy,
+            is_short_of_budget=self._is_short_of_budget,
+        )
 
     def _keep(self, arrivals: Sequence[Arrival[Tag]]) -> None:
         """Commit what arrived; a database that is started again meanwhile is waited for."""
@@ -203,6 +210,7 @@ class Book:
         """Store what was measured last. Raises LeaseLostError where somebody has ended this shift."""
         if self.is_lost:
             raise LeaseLostError(TAKEN_OVER)
+        self._take_pulse()
         self._measure.store_point()
 
     # --- feeding and buying -----------------------------------------------------------------------

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 
 from django.db import connections
@@ -66,9 +67,17 @@ def run_step(
         on_hand_over=on_hand_over,
     )
     try:
-        _work_off(book, content, offline_url)
+        return _take_step(book, shift, content, offline_url)
     except LeaseLostError:
         return "held"
+
+
+def _take_step(book: Book, shift: Shift, recipe: Recipe, offline_url: str | None) -> str:
+    """Work, then leave the run. Raises LeaseLostError where somebody has ended the shift."""
+    try:
+        _work_off(book, recipe, offline_url)
+    except LeaseLostError:
+        raise
     except DistillError as error:
         shifts.fail_run(shift=shift, message=str(error))
     except GONE:
@@ -76,7 +85,8 @@ def run_step(
         raise
     except Exception as error:
         shifts.fail_run(shift=shift, message=f"Unexpected: {error!r}")
-        shifts.end_shift(shift=shift)
+        with suppress(LeaseLostError):
+            shifts.end_shift(shift=shift)
         raise
     state = persist(lambda: shifts.end_shift(shift=shift, message=book.stop_message))
     return "held" if state in (Run.State.RUNNING, Run.State.STOPPING) else state

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
+from distill.logic.pulse import Pulse
 from distill.models import Purchase, Run, Shift
 from distill.services import book, shifts
 from distill.services.runs import create_run
@@ -70,3 +72,32 @@ def test_what_a_broken_turn_had_bought_is_booked(
     assert counts_of(run) == {"answered": 30}
     run.refresh_from_db()
     assert run.reserved_nano == 0
+
+
+def test_a_worker_that_slept_does_not_find_itself_dead(url: str) -> None:
+    run = create_run(dataset=demo_dataset(4), recipe=make_recipe(), kind=Run.Kind.GENERATE)
+    slept: list[int] = []
+
+    def sleep_once(_pulse: Pulse) -> None:
+        if not slept:
+            slept.append(Shift.objects.update(heartbeat_at=Now() - 2 * shifts.LEASE))
+
+    assert run_step(run.id, offline_url=url, on_pulse=sleep_once) == Run.State.DONE
+    assert slept == [1]
+
+
+def test_a_shift_whose_end_was_committed_when_the_database_went_has_ended(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run(dataset=demo_dataset(4), recipe=make_recipe(), kind=Run.Kind.GENERATE)
+    end_shift = shifts.end_shift
+    broken: list[str] = []
+
+    def end_and_break(**given: Any) -> str:
+        state = end_shift(**given)
+        broken.append(state)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(shifts, "end_shift", end_and_break)
+    assert run_step(run.id, offline_url=url) == "held"
+    assert broken == [Run.State.DONE]
