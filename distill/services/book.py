@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from distill.engine.pool import Arrival, Report, Room, Sending, Turn
 from distill.logic.errors import FailureKind, TeacherError
+from distill.logic.prices import usd
 from distill.logic.pulse import Pulse, write_pulse
 from distill.logic.types import Reply
 from distill.models import Run, RunEvent, Shift
@@ -170,8 +171,14 @@ class Book:
         ]
         for arrival in arrivals:
             self._queue.came_back(arrival.tag.order)
-        if deliveries:
-            persist(lambda: ledger.settle(run_id=self._run.id, deliveries=deliveries))
+        if not deliveries:
+            return
+        over = persist(lambda: ledger.settle(run_id=self._run.id, deliveries=deliveries))
+        if over:
+            said = (
+                f"Replies cost {usd(over)} more than their upper bounds: the teacher billed more."
+            )
+            self._log(said, RunEvent.Level.WARNING)
 
     def _go_on(self, report: Report[Tag], sendings: list[Sending[Tag]]) -> None:
         self.beat()
