@@ -126,8 +126,10 @@ def live_progress(run: Run, *, now: datetime) -> Progress:
 
 
 def _left(run: Run, pending: int, live: Live) -> TimeLeft:
-    if not run.is_active:
+    if not run.is_active or run.state == Run.State.STOPPING:
         return TimeLeft(None, "")
+    if live.workers and not any(worker.is_heard for worker in live.workers):
+        return TimeLeft(None, "no worker is heard of just now; cannot tell")
     return time_left(
         pending=pending,
         recent=live.recent,

@@ -7,9 +7,10 @@ points of all workers are gathered into at most `MAX_POINTS` parts of equal widt
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import connection
@@ -27,7 +28,7 @@ _SAMPLED_READINGS = 5_000
 _PAUSE_SECONDS = 30.0
 """Between the steps of a worker a second or two pass: shorter than this is no pause."""
 
-_WIDTHS = (10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400)
+_WIDTHS = (5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 
 _WORKED = """
 SELECT lower(part), upper(part) - %(pause)s FROM (
@@ -185,14 +186,15 @@ def read_history(run: Run) -> History:
     num = sum(row[1] for row in rows)
     if not num:
         return History(work=work)
-    parts = tuple(_part(width, row) for row in rows)
-    covered = {round(part.at / width): part.stretch.seconds for part in parts}
+    place = partial(_place, width=width, end=work.seconds)
+    parts = tuple(_part(place, row) for row in rows)
+    covered = {row[0]: row[-1] for row in rows}
     by_lane = _rows(_POINT + _LANES, values | {"most": 2 * MAX_POINTS * MAX_LANES})
     spans = _rows(_POINT + _OPEN, values | {"most": MAX_SPANS})
     return History(
         work=work,
         parts=parts,
-        lanes=_lane_parts(by_lane, width, covered),
+        lanes=_lane_parts(by_lane, place, covered),
         open_spans=tuple(OpenSpan(*span) for span in sorted(spans, key=lambda span: span[1:])),
         total=_total(run, parts, by_lane, every=-(-num // _SAMPLED_READINGS)),
         num_readings=num,
@@ -218,22 +220,27 @@ def _places(run: Run, work: Work) -> dict[str, Any]:
     }
 
 
-def _part(width: int, row: tuple[Any, ...]) -> Part:
+def _place(part: int, *, width: int, end: float) -> float:
+    """Where a part ends on the axis: the last one where the work ended."""
+    return min((part + 1) * width, max(end, part * width + 1))
+
+
+def _part(place: Callable[[int], float], row: tuple[Any, ...]) -> Part:
     part, _num, finished, busy_seconds, slot_seconds, seconds = row
     reading = Reading(seconds=seconds, busy_seconds=busy_seconds, slot_seconds=slot_seconds or 0.0)
-    return Part((part + 1) * width, Stretch(seconds, finished, reading))
+    return Part(place(part), Stretch(seconds, finished, reading))
 
 
 def _lane_parts(
-    rows: Iterable[tuple[Any, ...]], width: int, covered: Mapping[int, float]
+    rows: Iterable[tuple[Any, ...]],
+    place: Callable[[int], float],
+    covered: Mapping[int, float],
 ) -> dict[str, list[LanePart]]:
     lanes: dict[str, list[LanePart]] = defaultdict(list)
     for part, teacher, _sent, replies, _input, _output, limited, limit_seconds in rows:
-        seconds = covered.get(part + 1) or 1.0
+        seconds = covered.get(part) or 1.0
         lanes[teacher].append(
-            LanePart(
-                (part + 1) * width, limit_seconds / seconds, replies / seconds, limited / seconds
-            )
+            LanePart(place(part), limit_seconds / seconds, replies / seconds, limited / seconds)
         )
     return dict(lanes)
 

@@ -306,7 +306,9 @@ def _line(
 
 def _round_steps(low: float, high: float) -> list[float]:
     """Multiples of 1, 2 or 5 × 10ⁿ, from at or below `low` to at or above `high`; two to seven."""
-    if low == high:
+    if low == high == 0:
+        high = 1.0
+    elif low == high:
         low, high = low - (abs(low) / 2 or 1), high + (abs(high) / 2 or 1)
     rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))

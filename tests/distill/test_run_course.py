@@ -48,7 +48,7 @@ def test_two_workers_at_once_add_up_and_their_time_counts_once() -> None:
         _work(run, begin=begin, minutes=2, replies=10, finished=5, limit=20, failures={"server": 2})
     history = read_history(run)
     assert history.work.seconds == 120
-    assert (history.num_readings, len(history.parts)) == (48, 12)
+    assert (history.num_readings, len(history.parts)) == (48, 24)
     assert {part.stretch.samples_per_s for part in history.parts} == {2.0}
     assert {part.stretch.concurrency for part in history.parts} == {96.0}
     (parts,) = history.lanes.values()
@@ -80,7 +80,7 @@ def test_steps_that_follow_one_another_are_no_pause_and_pauses_are_cut_out() -> 
     assert work.pauses == [(245.0, 4 * 3600 - 245)]
     assert work.paused_seconds == 4 * 3600 - 245
     history = read_history(run)
-    assert [part.at for part in history.parts][-1] == 310
+    assert [part.at for part in history.parts][-1] == 305
     (span,) = history.open_spans
     assert (span.teacher, span.begin, span.end) == ("offline:extractive", 245, 305)
 

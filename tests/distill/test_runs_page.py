@@ -15,6 +15,7 @@ from distill.logic.reading import LaneReading, Reading, bucket_of
 from distill.logic.reasons import Reason
 from distill.models import Run, RunEvent, SampleDraw, Shift
 from distill.queries.progress import live_progress
+from distill.services.runs import request_stop
 from tests.builders import (
     make_reading,
     make_recipe,
@@ -248,7 +249,30 @@ def test_a_dead_workers_words_count_no_more(operator, running):
     Shift.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=20))
     live = live_progress(running, now=timezone.now()).live
     assert (live.now.reading.in_flight, live.workers[0].is_heard) == (0, False)
-    assert "others take over its part" in operator.get(_url(running)).text
+    page = operator.get(_url(running)).text
+    assert "others take over its part" in page
+    assert "no worker is heard of just now" in page
+
+
+def test_while_it_stops_nothing_is_promised(operator, running):
+    assert request_stop(run_id=running.pk)
+    page = operator.get(_url(running)).text
+    assert "Nothing more is sent" in page
+    assert "Time left" not in page
+
+
+def test_what_was_possibly_billed_is_said_where_the_budget_is_used_up(operator):
+    run = make_run(
+        state=Run.State.STOPPED,
+        is_populated=True,
+        message="Out of budget: raise it and resume.",
+        budget_nano=3 * 10**8,
+        spent_nano=18 * 10**7,
+        reserved_nano=12 * 10**7,
+    )
+    make_sample_draw(run, state=STATE.PENDING)
+    page = operator.get(_url(run)).text
+    assert "$0.1800 of it spent and at most $0.1200 possibly billed" in page
 
 
 @pytest.mark.parametrize(
