@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+
+_LEAST_KEY = 8
+"""Shorter ones are stand-ins, such as those that local servers are given."""
+_USER_INFO = re.compile(r"(?<=://)[^/\s]{0,2000}@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +23,12 @@ class Endpoint:
     provider: str
     proxy: str | None = None
     seeds_draws: bool = False
+
+    def hide_secrets(self, text: str) -> str:
+        """The text without the key, and without names and passwords in URLs.
+
+        Some providers and proxies repeat what they were sent; their words are shown to people.
+        """
+        if len(self.api_key) >= _LEAST_KEY:
+            text = text.replace(self.api_key, "…")
+        return _USER_INFO.sub("…@", text)

@@ -60,6 +60,13 @@ class OpenAIProtocol:
             endpoint = self._find_endpoint(request.teacher)
         except InputError as error:
             raise TeacherError(FailureKind.AUTHENTICATION, str(error), is_sent=False) from error
+        try:
+            return await self._ask(request, endpoint, started)
+        except TeacherError as error:
+            error.args = (endpoint.hide_secrets(str(error)),)
+            raise
+
+    async def _ask(self, request: Request, endpoint: Endpoint, started: float) -> Reply:
         body = _encode(build_body(request, endpoint))
         status, headers, raw = await self._post(endpoint, body, started)
         latency_ms = _milliseconds_since(started)

@@ -358,3 +358,11 @@ def test_a_further_draw_moves_the_seed():
 
 def test_the_key_is_not_printed():
     assert "secret-key" not in repr(ENDPOINT)
+
+
+def test_a_key_that_is_sent_back_and_a_password_in_an_address_are_not_told():
+    said = b"wrong: Bearer secret-key, at http://me:pw@there/v1"
+    message = "test answered 401: wrong: Bearer …, at http://…@there/v1"
+    assert str(failure_of(answering(said, 401))) == message
+    error = ask_at(replace(ENDPOINT, proxy="http://me:pw@127.0.0.1:99999"))
+    assert str(error).endswith("http://…@127.0.0.1:99999")
