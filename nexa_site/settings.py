@@ -266,6 +266,9 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "django": {"handlers": [], "level": ENV.log_level, "propagate": True},
         "django.server": {"handlers": [], "level": ENV.log_level, "propagate": True},
+        # A line for each request that the official client sends would stand in commands' output.
+        "httpx2": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
         # Its own handler would write each line a second time.
         # It would greet each task by an invented name.
         "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},

@@ -21,6 +21,7 @@ from typing import Protocol, TextIO
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -163,7 +164,7 @@ class _BarAboveLines(Progress):
     def get_renderables(self) -> Iterator[RenderableType]:
         yield from super().get_renderables()
         for line in self.lines:
-            yield Text(f"  {line}", style="dim", overflow="ellipsis", no_wrap=True)
+            yield Padding(Text(line, style="dim"), (0, 0, 0, 2))
 
 
 def _rich_progress(stream: TextIO) -> _BarAboveLines:

@@ -88,10 +88,11 @@ WHERE run_id = %(run)s AND abs(hashint8(id)::bigint) %% %(every)s = 0
 GROUP BY 1, 2 LIMIT %(most)s
 """
 
+# Readings that follow one another leave some milliseconds between them.
 _OPEN = """
-SELECT teacher, lower(span)::float8, upper(span)::float8 FROM (
+SELECT teacher, greatest(0, lower(span) + 0.5)::float8, upper(span)::float8 FROM (
     SELECT lane.key AS teacher, unnest(range_agg(numrange(
-        greatest(0, x - seconds)::numeric, greatest(0.001, x)::numeric, '[]'))) AS span
+        (x - seconds)::numeric - 0.5, greatest(0.001, x)::numeric, '[]'))) AS span
     FROM point, jsonb_each(reading -> 'lanes') AS lane
     WHERE lane.value ->> 'state' <> 'closed' GROUP BY 1) AS spans
 ORDER BY upper(span) - lower(span) DESC LIMIT %(most)s
