@@ -28,7 +28,7 @@ _SAMPLED_READINGS = 5_000
 _PAUSE_SECONDS = 30.0
 """Between the steps of a worker a second or two pass: shorter than this is no pause."""
 
-_WIDTHS = (5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400)
+_WIDTHS = (10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 
 _WORKED = """
 SELECT lower(part), upper(part) - %(pause)s FROM (

@@ -48,7 +48,7 @@ def test_two_workers_at_once_add_up_and_their_time_counts_once() -> None:
         _work(run, begin=begin, minutes=2, replies=10, finished=5, limit=20, failures={"server": 2})
     history = read_history(run)
     assert history.work.seconds == 120
-    assert (history.num_readings, len(history.parts)) == (48, 24)
+    assert (history.num_readings, len(history.parts)) == (48, 12)
     assert {part.stretch.samples_per_s for part in history.parts} == {2.0}
     assert {part.stretch.concurrency for part in history.parts} == {96.0}
     (parts,) = history.lanes.values()

@@ -129,7 +129,7 @@ def test_a_running_run_shows_how_it_is_doing(operator, running):
         "19.2 %",
         "7 / 48",
         "host-a",
-        "Closed, lets through",
+        "Closed",
         "Stop",
         "$0.00",
     ):
