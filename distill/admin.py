@@ -19,6 +19,7 @@ from distill.logic.errors import DistillError
 from distill.logic.recipe import default_recipe
 from distill.models import (
     Call,
+    Chunk,
     Completion,
     CompletionState,
     Dataset,
@@ -27,14 +28,17 @@ from distill.models import (
     ExportedCompletion,
     Judgement,
     Label,
+    PriceList,
     Purchase,
     Recipe,
     RefusedRow,
     Reply,
     Run,
     RunEvent,
+    RunReading,
     Sample,
     SampleDraw,
+    Shift,
     SourceFile,
     Verdict,
 )
@@ -99,6 +103,10 @@ register(RefusedRow, ["source_file", "line", "field", "message"])
 register(Sample, ["dataset", "key", "domain", "split", "title"], ["split"])
 register(Recipe, ["name", "version", "sha256", "created_at"], ["name"])
 register(RunEvent, ["run", "at", "level", "message"], ["level"])
+register(RunReading, ["run", "shift", "at"])
+register(Shift, ["run", "host", "pid", "started_at", "heartbeat_at", "ended_at"])
+register(Chunk, ["run", "first_id", "last_id", "shift", "is_done"], ["is_done"])
+register(PriceList, ["id", "note", "sha256", "created_at"])
 register(Call, ["teacher", "draw", "created_at"])
 register(Purchase, ["call", "number", "run", "bound_nano", "created_at"])
 register(Reply, ["call", "outcome", "status", "cost_nano", "created_at"])
