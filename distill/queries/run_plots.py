@@ -52,12 +52,13 @@ point AS (
 
 _PARTS = """
 SELECT part, num, finished, busy_seconds, slot_seconds, (
-    SELECT sum(extract(epoch FROM upper(one) - lower(one)))::float8 FROM unnest(covered) AS one)
+    SELECT coalesce(sum(extract(epoch FROM upper(one) - lower(one))), 0)::float8
+    FROM unnest(covered) AS one)
 FROM (
     SELECT part, count(*) AS num,
         coalesce(sum((reading ->> 'finished')::bigint), 0)::bigint AS finished,
-        sum((reading ->> 'busy_seconds')::float8) AS busy_seconds,
-        sum((reading ->> 'slot_seconds')::float8) AS slot_seconds,
+        coalesce(sum((reading ->> 'busy_seconds')::float8), 0) AS busy_seconds,
+        coalesce(sum((reading ->> 'slot_seconds')::float8), 0) AS slot_seconds,
         range_agg(tstzrange(at - make_interval(secs => seconds), at)) AS covered
     FROM point GROUP BY part) AS parts
 ORDER BY part LIMIT %(most)s

@@ -61,6 +61,14 @@ def test_two_workers_at_once_add_up_and_their_time_counts_once() -> None:
     ]
 
 
+def test_a_point_of_no_time_counts_what_it_holds() -> None:
+    run, begin = make_run(), NOW - timedelta(minutes=10)
+    shift = make_shift(run, began=begin, heartbeat_at=NOW, ended_at=NOW)
+    make_reading(shift, begin + timedelta(seconds=5), seconds=0.0, replies=3, finished=2)
+    total = read_history(run).total
+    assert (total.seconds, total.finished, total.replies) == (0, 2, 3)
+
+
 def test_latencies_are_those_of_all_workers() -> None:
     run, begin = make_run(), NOW - timedelta(minutes=10)
     _work(run, begin=begin, minutes=1, latencies={bucket_of(100): 1})
