@@ -36,7 +36,7 @@ class Load:
 
 
 FULL = Load(20, 3, 10_000, 20, 100, 60.0, (10_000, 100_000))
-QUICK = Load(8, 1, 1_500, 6, 12, 10.0, (2_000, 8_000))
+QUICK = Load(8, 1, 1_500, 6, 12, 10.0, (1_500, 4_500))
 
 PARTS = ("throughput", "faults", "kills", "budget", "storm", "memory")
 TARGETS = {
