@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.db import connection
 from django.utils import timezone
 
-from distill.engine.pool import Arrival, Report, Room, Sending, Turn
+from distill.engine.pool import Arrival, Report, Sending, Turn
 from distill.logic.errors import FailureKind, TeacherError
 from distill.logic.prices import usd
 from distill.logic.pulse import Pulse, write_pulse
@@ -22,6 +22,7 @@ from distill.services.advance import begin, give_up, take_replies
 from distill.services.failures import Failures
 from distill.services.hand import Hand
 from distill.services.measure import Measure
+from distill.services.offer import Offer
 from distill.services.orders import Answered, Job, Order, longer_order
 from distill.services.patience import GONE, persist
 from distill.services.populate import Populator
@@ -91,10 +92,10 @@ class Book:
         """Commit what arrived, see what follows, and buy what there is room for."""
         self._measure.add(report.reading)
         self._keep(report.arrivals)
-        sendings: list[Sending[Tag]] = []
+        offer: Offer[Tag] = Offer(report.room)
         try:
             if not self.is_lost:
-                self._go_on(report, sendings)
+                self._go_on(report, offer)
         except LeaseLostError:
             self.is_lost = True
             self._drain()
@@ -104,8 +105,8 @@ class Book:
             connection.close()
             self._drain()
         return Turn(
-            sendings,
-            wake_after=self._until_next(report.room, sendings),
+            offer.sendings,
+            wake_after=self._until_next(offer),
             is_finished=not self._queue.num_in_flight and (self._is_draining or not self._has_more),
             drain=self._is_draining,
             slots=self.slots,
@@ -178,9 +179,9 @@ class Book:
             said = (
                 f"Replies cost {usd(over)} more than their upper bounds: the teacher billed more."
             )
-            self._log(said, RunEvent.Level.WARNING)
+            persist(lambda: self._log(said, RunEvent.Level.WARNING))
 
-    def _go_on(self, report: Report[Tag], sendings: list[Sending[Tag]]) -> None:
+    def _go_on(self, report: Report[Tag], offer: Offer[Tag]) -> None:
         self.beat()
         if not self._is_draining:
             self._populator.write_some(on_batch=self.beat)
@@ -188,7 +189,7 @@ class Book:
         self._take(report.arrivals)
         self._failures.watch(report.reading)
         self._queue.wake(time.monotonic())
-        self._fill(report.room, sendings)
+        self._fill(offer)
 
     @property
     def _has_more(self) -> bool:
@@ -199,11 +200,11 @@ class Book:
         in_hand = queue.num_ready or queue.num_later or not self._hand.is_exhausted
         return bool(in_hand) or not self._populator.is_done or is_any_quiet
 
-    def _until_next(self, room: Room, sendings: Sequence[Sending[Tag]]) -> float:
+    def _until_next(self, offer: Offer[Tag]) -> float:
         """Seconds until the next turn at the latest; 0 where this one had not enough time."""
         if self._is_draining:
             return _IDLE_SECONDS
-        if self._can_sell(room, _count(sendings)):
+        if self._can_sell(offer):
             return 0.0
         now = time.monotonic()
         seconds = max(0.0, self._next_beat - now)
@@ -222,41 +223,35 @@ class Book:
 
     # --- feeding and buying -----------------------------------------------------------------------
 
-    def _fill(self, room: Room, sendings: list[Sending[Tag]]) -> None:
-        """Buy into `sendings`, which is the caller's: what is in it is paid for, come what may."""
+    def _fill(self, offer: Offer[Tag]) -> None:
         until = time.monotonic() + TURN_SECONDS
-        while not self._is_draining and self._can_sell(room, _count(sendings)):
-            self._feed(room, _count(sendings))
-            self._buy(room, sendings)
+        while not self._is_draining and self._can_sell(offer):
+            self._feed(offer)
+            self._buy(offer)
             self.beat()
             if time.monotonic() > until:
                 break
 
-    def _can_sell(self, room: Room, sold: dict[str, int]) -> bool:
+    def _can_sell(self, offer: Offer[Tag]) -> bool:
         """There is room for an order that is ready, or for those of further rows."""
-        if self._lacks(room, sold) and not self._hand.is_exhausted:
+        if self._lacks(offer) and not self._hand.is_exhausted:
             return True
-        if sum(sold.values()) >= room.total:
-            return False
-        return any(room.of(lane) > sold.get(lane, 0) for lane in self._queue.teachers)
+        return any(offer.left_for(teacher) for teacher in self._queue.teachers)
 
-    def _lacks(self, room: Room, sold: dict[str, int]) -> int:
+    def _lacks(self, offer: Offer[Tag]) -> int:
         """How many rows are to be fetched, so that what they ask for fills the room."""
         if self._queue.num_ready + self._queue.num_later >= MOST_WAITING:
             return 0
         if self._fresh_lane is None:
             return EXAMINED_ROWS
-        free = min(
-            room.of(self._fresh_lane) - sold.get(self._fresh_lane, 0),
-            room.total - sum(sold.values()),
-        )
-        lacks = self._more_than(free) - self._queue.ready_for(self._fresh_lane) if free > 0 else 0
+        free = offer.left_for(self._fresh_lane)
+        lacks = free + self._extra - self._queue.ready_for(self._fresh_lane) if free else 0
         if lacks > 0 and not self._job.plan.asks:
             return max(lacks, EXAMINED_ROWS)
         return max(lacks, 0)
 
-    def _feed(self, room: Room, sold: dict[str, int]) -> None:
-        if not (wanted := self._lacks(room, sold)):
+    def _feed(self, offer: Offer[Tag]) -> None:
+        if not (wanted := self._lacks(offer)):
             return
         works = self._hand.feed(wanted)
         if works:
@@ -265,13 +260,9 @@ class Book:
             self._hand.move(begun=[work.row_id for work in works], orders=orders)
             self._queue.add(orders)
 
-    def _buy(self, room: Room, sendings: list[Sending[Tag]]) -> None:
+    def _buy(self, offer: Offer[Tag]) -> None:
         """Buy from the ready orders; known replies are taken at once, at no cost."""
-        sold = _count(sendings)
-        free = room.total - sum(sold.values())
-        batch = self._queue.pick(
-            room, sold, limit=self._more_than(free), now=time.monotonic(), extra=self._extra
-        )
+        batch = self._queue.pick(offer, extra=self._extra, now=time.monotonic())
         if not batch:
             return
         with self._holding():
@@ -288,7 +279,7 @@ class Book:
             answer = answers[order.wish.key]
             if isinstance(answer, ledger.Bought):
                 self._queue.sent(order)
-                sendings.append(Sending(order.wish.request, Tag(order, answer)))
+                offer.sell(Sending(order.wish.request, Tag(order, answer)))
             elif isinstance(answer, ledger.Known):
                 reply = reread(answer.raw, order.wish.request.teacher, answer.latency_ms)
                 known.append(Answered(order, answer.call_id, reply))
@@ -308,9 +299,6 @@ class Book:
     def _extra(self) -> int:
         """What the ledger knows takes no room: the more of it came in a row, the more is looked up."""
         return min(self._num_known_in_a_row, self.slots)
-
-    def _more_than(self, free: int) -> int:
-        return free + self._extra if free > 0 else 0
 
     # --- what arrived -----------------------------------------------------------------------------
 
@@ -393,11 +381,3 @@ def _fresh_lane(job: Job) -> str | None:
     if job.plan.judges and job.recipe.judges:
         return job.recipe.judges[0].teacher
     return None
-
-
-def _count(sendings: Sequence[Sending[Tag]]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for sending in sendings:
-        teacher = sending.request.teacher
-        counts[teacher] = counts.get(teacher, 0) + 1
-    return counts

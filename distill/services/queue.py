@@ -6,9 +6,12 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Iterable
+from typing import TypeVar
 
-from distill.engine.pool import Room
+from distill.services.offer import Offer
 from distill.services.orders import Order
+
+Tag = TypeVar("Tag")
 
 SAME_SECONDS = 0.2
 """An equal request is in flight: so soon is the order looked at again."""
@@ -74,17 +77,15 @@ class Queue:
             self.num_busy -= is_busy
             self.add([order])
 
-    def pick(
-        self, room: Room, sold: dict[str, int], *, limit: int, extra: int, now: float
-    ) -> list[Order]:
-        """Take out up to `limit` orders for which their teachers have room; their keys differ.
+    def pick(self, offer: Offer[Tag], *, extra: int, now: float) -> list[Order]:
+        """Take out orders for which there is room; their keys differ.
 
-        `sold` says how many of each teacher's the room has gone to already; so many as `extra` more
-        are taken of each that has room, as the ledger probably knows them.
+        So many as `extra` more are taken where there is any: the ledger probably knows them.
         """
+        limit = offer.left + extra if offer.left else 0
         batch: dict[bytes, Order] = {}
         for teacher, lane in self._ready.items():
-            free = room.of(teacher) - sold.get(teacher, 0)
+            free = offer.left_for(teacher)
             taken = 0
             while lane and free > 0 and taken < free + extra and len(batch) < limit:
                 order = lane.popleft()

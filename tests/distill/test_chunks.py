@@ -114,8 +114,9 @@ def test_while_one_writes_others_go_on_with_something_else() -> None:
         with other.cursor() as cursor:
             lock = "SELECT pg_advisory_lock(%s, %s)"
             cursor.execute(lock, [populate._LOCK_ROOM, run.id % 2**31])
-        assert not populator.write_some(on_batch=ignore)
-        assert not populator.is_done
+            assert not populator.write_some(on_batch=ignore)
+            assert not populator.is_done
+            cursor.execute("SELECT pg_advisory_unlock_all()")
     finally:
         other.close()
     assert populator.write_some(on_batch=ignore)
