@@ -126,20 +126,21 @@ SELECT completion, sample, 2, completion, parent, md5('c' || completion), 0, att
     900, now()
 FROM found JOIN passage ON seed = completion % 997 ORDER BY completion;
 
-INSERT INTO distill_verdict (id, completion_id, recipe_id, run_id, passed, stage, reasons, evidence,
-    mean_score, created_at)
+INSERT INTO distill_verdict (id, completion_id, recipe_id, run_id, passed, stage, reasons, flags,
+    evidence, scores, gate_version, mean_score, created_at)
 SELECT turn * :samples * 10 + completion, completion, 2, CASE turn WHEN 0 THEN run ELSE 3 END,
-    reason IS NULL, stage, array_remove(ARRAY[reason], NULL)::varchar[],
+    reason IS NULL, stage, array_remove(ARRAY[reason], NULL)::varchar[], ARRAY[]::varchar[],
     CASE WHEN reason IS NULL THEN '[]' ELSE
         jsonb_build_array(jsonb_build_object('reason', reason, 'detail', 'found “[3]”')) END,
-    mean, now()
+    jsonb_build_object('F', jsonb_build_object('plausibility', mean)), '', mean, now()
 FROM found, generate_series(0, 1) AS turn
 WHERE state <> 'new' AND (turn = 0 OR run = 1 AND is_open);
 
 INSERT INTO distill_completionstate (completion_id, dataset_id, state, is_open, verdict_id, reasons,
-    mean_score)
+    flags, mean_score)
 SELECT completion, run, state, is_open, CASE WHEN state <> 'new' THEN completion END,
-    array_remove(ARRAY[reason], NULL)::varchar[], mean FROM found ORDER BY completion;
+    array_remove(ARRAY[reason], NULL)::varchar[], ARRAY[]::varchar[], mean
+FROM found ORDER BY completion;
 
 INSERT INTO distill_judgement (completion_id, call_id, judge, teacher, rubric_version, scores,
     mean_score, rationale, flags, error, created_at)

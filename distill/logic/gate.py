@@ -51,11 +51,14 @@ def decide(
     evidence += _safety_flags(scores)
     order = list(Stage)
     evidence.sort(key=lambda finding: order.index(finding.reason.stage))
+    against = tuple(finding for finding in evidence if not finding.reason.is_flag)
     return Verdict(
-        passed=not evidence,
-        stage=evidence[0].reason.stage if evidence else None,
-        evidence=tuple(evidence),
+        passed=not against,
+        stage=against[0].reason.stage if against else None,
+        evidence=against,
         mean_score=mean,
+        flags=tuple(finding for finding in evidence if finding.reason.is_flag),
+        scores={item.judge: item.by_dimension for item in scores},
     )
 
 

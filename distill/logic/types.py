@@ -116,6 +116,22 @@ class CompletionText:
     text: str
     fields: Mapping[str, str]
     finish_reason: str = ""
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleText:
+    """What the rules look at of one completion.
+
+    `text` is what people read, `source` the passage that it was asked about (empty: not known),
+    `fields` the parsed ones by name. `tokens` are the completion's as the provider counted them,
+    None where it did not.
+    """
+
+    text: str
+    source: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +164,18 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What SampleGate decided: every failed check is in `evidence`; `stage` is the first failing."""
+    """What SampleGate decided: every failed check is in `evidence`; `stage` is the first failing.
+
+    `flags` are the findings that reject nothing, but must be looked at by a person before any
+    export. `scores` is the score vector: by judge, then by dimension.
+    """
 
     passed: bool
     stage: Stage | None
     evidence: tuple[Evidence, ...]
     mean_score: float | None
+    flags: tuple[Evidence, ...] = ()
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def reasons(self) -> tuple[Reason, ...]:

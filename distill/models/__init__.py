@@ -15,6 +15,7 @@ from distill.models.export import Export, ExportedCompletion
 from distill.models.ledger import Call, Purchase, Reply
 from distill.models.price import PriceList
 from distill.models.run import Recipe, Run, RunEvent
+from distill.models.screening import Screening, ScreeningFinding
 from distill.models.shift import Chunk, RunReading, Shift
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "RunReading",
     "Sample",
     "SampleDraw",
+    "Screening",
+    "ScreeningFinding",
     "Shift",
     "SourceFile",
     "Verdict",

@@ -87,10 +87,20 @@ class CompletionState(models.Model):
     is_open = models.BooleanField(default=True)
     verdict = models.ForeignKey("Verdict", models.SET_NULL, null=True, related_name="+")
     reasons = ArrayField(models.CharField(max_length=30, choices=REASONS), default=list)
+    flags = ArrayField(
+        models.CharField(max_length=30, choices=REASONS),
+        default=list,
+        help_text="What keeps it out of every export until a person accepts it.",
+    )
     mean_score = models.FloatField(null=True)
 
     class Meta:
         indexes = [
+            models.Index(
+                fields=["dataset", "completion"],
+                condition=~models.Q(flags=[]),
+                name="completion_flagged",
+            ),
             models.Index(fields=["dataset", "state", "completion"], name="completion_by_state"),
             GinIndex(fields=["reasons"], name="completion_by_reason"),
         ]
@@ -133,7 +143,10 @@ class Verdict(models.Model):
     passed = models.BooleanField()
     stage = models.CharField(max_length=10, choices=STAGES, blank=True)
     reasons = ArrayField(models.CharField(max_length=30, choices=REASONS), default=list)
-    evidence = models.JSONField(default=list)
+    flags = ArrayField(models.CharField(max_length=30, choices=REASONS), default=list)
+    evidence = models.JSONField(default=list, help_text="Of reasons and flags.")
+    scores = models.JSONField(default=dict, help_text="By judge, then by dimension.")
+    gate_version = models.CharField(max_length=12, blank=True)
     mean_score = models.FloatField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -23,6 +23,9 @@ class Export(models.Model):
     content_sha256 = models.CharField(max_length=64, help_text="Of the rows, in order.")
     folder = models.CharField(max_length=300, help_text="Below the data folder.")
     manifest = models.JSONField()
+    screening = models.ForeignKey(
+        "Screening", models.CASCADE, null=True, blank=True, related_name="exports"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -2,8 +2,7 @@
 
     reviewed   a person accepted it, whatever the gate said
     gold       as reviewed, and several people agreed on that or one settled it
-    gate       it passed the gate, nobody rejected it, and where a judge raised a safety flag a
-               person accepted it
+    gate       it passed the gate, nobody rejected it, and where it carries a flag a person accepted it
 
 Of several attempts the best: one that a person accepted, then the higher mean score, then the later
 attempt; the key decides what is still equal. Nothing here depends on a database's own ids, so the
@@ -16,10 +15,9 @@ from __future__ import annotations
 
 from array import array
 
-from django.db.models import Case, Exists, F, Func, OuterRef, Q, QuerySet, TextField, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 
-from distill.logic.reasons import Reason
-from distill.models import Completion, CompletionState, Dataset, Export, Judgement, Label, Run
+from distill.models import Completion, CompletionState, Dataset, Export, Label, Run
 
 MAX_COUNTED = 100_000
 _BATCH = 5_000
@@ -64,19 +62,4 @@ def _eligible(dataset: Dataset, policy: str, run: Run | None) -> QuerySet[Comple
     if policy != Export.Policy.GATE:
         return completions.filter(_GOLD if policy == Export.Policy.GOLD else _ACCEPTED)
     passed = completions.filter(state_row__state=CompletionState.State.PASSED).exclude(_REJECTED)
-    return passed.filter(_ACCEPTED | ~_has_safety_flag())
-
-
-def _has_safety_flag() -> Q:
-    """A judge's flags are words of its own; those about safety begin with that word."""
-    flagged = (
-        Judgement.objects.filter(completion=OuterRef("pk"))
-        .exclude(flags=[])
-        .annotate(
-            words=Func(
-                F("flags"), Value("\n"), function="array_to_string", output_field=TextField()
-            )
-        )
-        .filter(words__iregex=r"(^|\n)safety")
-    )
-    return Q(Exists(flagged)) | Q(state_row__reasons__contains=[Reason.SAFETY])
+    return passed.filter(_ACCEPTED | Q(state_row__flags=[]))

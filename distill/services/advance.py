@@ -33,8 +33,8 @@ from distill.services.orders import (
     judge_order,
     longer_order,
     next_attempt,
+    rule_text,
     teacher_order,
-    text_of,
 )
 from distill.services.rows import fetch
 from distill.services.standing import (
@@ -148,19 +148,24 @@ def _examine(job: Job, works: Sequence[Work]) -> list[Order]:
         return []
     if not job.plan.filters:
         return _rest(job, works, SampleDraw.State.ANSWERED)
-    found = apply_rules([text_of(job, work) for work in works], job.recipe.rules)
+    found = apply_rules([rule_text(job, work) for work in works], job.recipe.rules)
     for work, rule_evidence in zip(works, found, strict=True):
         work.found = _parse_evidence(job, work.answer) + rule_evidence
     if job.plan.judges and job.plan.decides and not job.recipe.judges:
         return _conclude(job, works, judged=False)
-    passed = [work for work in works if not work.found]
+    passed = [work for work in works if not _is_rejected(work)]
     mark_filtered(passed)
-    orders = _conclude(job, [work for work in works if work.found], judged=False)
+    orders = _conclude(job, [work for work in works if _is_rejected(work)], judged=False)
     if not job.plan.judges or not job.recipe.judges:
         return orders + _rest(job, passed, SampleDraw.State.FILTERED)
     return orders + [
         judge_order(job, work, judge) for work in passed for judge in job.recipe.judges
     ]
+
+
+def _is_rejected(work: Work) -> bool:
+    """A flag alone rejects nothing: what carries one is judged like any other."""
+    return any(not finding.reason.is_flag for finding in work.found)
 
 
 def _weigh(job: Job, works: Sequence[Work]) -> list[Order]:

@@ -7,7 +7,10 @@ from distill.models import SampleDraw
 from distill.services.orders import Job, Work
 
 _SAMPLE = ("id", "key", "text", "template_name", "domain", "instruction", "title")
-_COMPLETION = ("id", "attempt", "template_name", "text", "fields", "finish_reason")
+_COMPLETION = (
+    *("id", "attempt", "template_name", "text", "fields", "finish_reason"),
+    "completion_tokens",
+)
 _COLUMNS = (
     *("id", "draw", "verdict_id"),
     *(f"sample__{name}" for name in _SAMPLE),

@@ -22,16 +22,19 @@ _COMPLETION = (
     *("teacher", "model", "template_name", "text", "reasoning", "fields", "finish_reason"),
     *("prompt_tokens", "completion_tokens", "latency_ms"),
 )
-_STATE = ("completion_id", "dataset_id", "state", "is_open", "reasons")
+_STATE = ("completion_id", "dataset_id", "state", "is_open", "reasons", "flags")
 _JUDGEMENT = (
     *("completion_id", "call_id", "judge", "teacher", "rubric_version"),
     *("scores", "mean_score", "rationale", "flags", "error"),
 )
 _VERDICT = (
     *("completion_id", "recipe_id", "run_id", "passed", "stage"),
-    *("reasons", "evidence", "mean_score"),
+    *("reasons", "flags", "evidence", "scores", "gate_version", "mean_score"),
 )
-_IN_HAND = ("id", "attempt", "template_name", "text", "fields", "finish_reason")
+_IN_HAND = (
+    *("id", "attempt", "template_name", "text", "fields", "finish_reason"),
+    "completion_tokens",
+)
 _VERDICTS = """
 SELECT id, completion_id FROM distill_verdict WHERE completion_id = ANY(%b) AND run_id = %b
 """
@@ -104,7 +107,8 @@ def _draft(job: Job, answer: Answered) -> _Draft:
         *(fields, finish_reason, usage.prompt_tokens if usage else None),
         *(usage.completion_tokens if usage else None, reply.latency_ms),
     )
-    completion = CompletionText(0, attempt, template.name, text, fields, finish_reason)
+    tokens = usage.completion_tokens if usage else None
+    completion = CompletionText(0, attempt, template.name, text, fields, finish_reason, tokens)
     return _Draft((sample.id, key), completion, row)
 
 
@@ -116,7 +120,7 @@ def _store_drafts(job: Job, drafts: Sequence[_Draft]) -> dict[_Place, Completion
             Completion, _COMPLETION, rows, returning=("id", "sample_id", "key")
         )
     }
-    state = (job.dataset_id, CompletionState.State.NEW.value, True, ())
+    state = (job.dataset_id, CompletionState.State.NEW.value, True, (), ())
     insert_rows(CompletionState, _STATE, [(one, *state) for one in new.values()])
     old = [draft.place for draft in drafts if draft.place not in new]
     return _read_completions(old) | {
@@ -148,10 +152,11 @@ def _judgement(job: Job, answer: Answered, judge: JudgeConfig, opinion: Scores |
 def _verdict(job: Job, work: Work, verdict: types.Verdict) -> Row:
     evidence = [
         {"reason": one.reason.value, "detail": one.detail, "start": one.start, "end": one.end}
-        for one in verdict.evidence
+        for one in (*verdict.evidence, *verdict.flags)
     ]
+    flags = dict.fromkeys(flag.reason for flag in verdict.flags)
     return (
         *(work.answer.id, job.recipe_id, job.run_id, verdict.passed),
-        *(verdict.stage.value if verdict.stage else "", verdict.reasons, evidence),
-        verdict.mean_score,
+        *(verdict.stage.value if verdict.stage else "", verdict.reasons),
+        *(list(flags), evidence, dict(verdict.scores), job.gate_version, verdict.mean_score),
     )

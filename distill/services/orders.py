@@ -15,6 +15,7 @@ from distill.logic.regeneration import Objections
 from distill.logic.request_key import request_key
 from distill.logic.retry import BROKEN
 from distill.logic.rubric import build_judge_messages
+from distill.logic.sft import gate_version
 from distill.logic.templates import Template, plain_text
 from distill.logic.types import (
     CompletionText,
@@ -22,6 +23,7 @@ from distill.logic.types import (
     Message,
     Reply,
     Request,
+    RuleText,
     SampleText,
     Scores,
 )
@@ -59,6 +61,7 @@ class Job:
     dataset_id: int
     recipe_id: int
     recipe: Recipe
+    gate_version: str
     plan: Plan
     prices: Mapping[str, TokenPrice | None]
     teacher_terms: Mapping[tuple[str, bool], Terms]
@@ -73,6 +76,7 @@ def make_job(run: Run) -> Job:
         dataset_id=run.dataset_id,
         recipe_id=run.recipe_id,
         recipe=recipe,
+        gate_version=gate_version(recipe),
         plan=PLANS[run.kind],
         prices=prices_of(run),
         teacher_terms={
@@ -256,3 +260,9 @@ def text_of(job: Job, work: Work) -> str:
     """Return what rules, judges and people read: the fields, else the answer as it arrived."""
     template = job.recipe.template_for(work.answer.template_name)
     return plain_text(template, work.answer.fields) or work.answer.text
+
+
+def rule_text(job: Job, work: Work) -> RuleText:
+    """Return what the rules look at of the completion in hand."""
+    fields = work.answer.fields
+    return RuleText(text_of(job, work), work.sample.text, fields, work.answer.tokens)

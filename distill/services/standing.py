@@ -23,7 +23,8 @@ WHERE completion_id = ANY(%b) AND state = 'new'
 _FOLLOW_VERDICTS = """
 UPDATE distill_completionstate AS state
 SET state = CASE WHEN verdict.passed THEN 'passed' ELSE 'rejected' END,
-    verdict_id = verdict.id, reasons = verdict.reasons, mean_score = verdict.mean_score
+    verdict_id = verdict.id, reasons = verdict.reasons,
+    flags = verdict.flags, mean_score = verdict.mean_score
 FROM distill_verdict AS verdict
 WHERE verdict.id = ANY(%b) AND verdict.completion_id = state.completion_id
   AND (state.verdict_id IS NULL OR state.verdict_id < verdict.id)

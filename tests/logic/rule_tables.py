@@ -5,7 +5,7 @@ from __future__ import annotations
 from distill.logic.reasons import Reason
 from distill.logic.rules import Rule, RulesConfig, apply_rules
 from distill.logic.rules.apply import RULES
-from distill.logic.types import Evidence
+from distill.logic.types import Evidence, RuleText
 
 CONFIG = RulesConfig()
 GOOD = (
@@ -20,7 +20,7 @@ def only(rule: Rule) -> RulesConfig:
 
 
 def findings(rule: Rule, text: str, config: RulesConfig | None = None) -> tuple[Evidence, ...]:
-    return apply_rules([text], config or only(rule))[0]
+    return apply_rules([RuleText(text)], config or only(rule))[0]
 
 
 def check(rule: Rule, text: str, reason: Reason | None, quoted: str = "") -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from distill.logic.reasons import Reason
 from distill.logic.rules import RULES, apply_rules
+from distill.logic.types import RuleText
 from tests.logic.rule_tables import CONFIG, GOOD, only
 
 pieces = st.sampled_from(
@@ -36,7 +37,7 @@ texts = st.lists(st.text(st.characters()) | pieces, max_size=8).map("".join)
 
 
 def test_a_good_text_has_no_findings():
-    assert apply_rules([GOOD], CONFIG) == [()]
+    assert apply_rules([RuleText(GOOD)], CONFIG) == [()]
 
 
 def test_no_texts_have_no_findings():
@@ -45,7 +46,7 @@ def test_no_texts_have_no_findings():
 
 def test_every_rule_looks_at_every_text():
     text = "I'm sorry, {context} [1] BSL-3"
-    found, good = apply_rules([text, GOOD], CONFIG)
+    found, good = apply_rules([RuleText(text), RuleText(GOOD)], CONFIG)
     assert [finding.reason for finding in found] == [
         Reason.TOO_SHORT,
         Reason.NO_ACTION_VERB,
@@ -61,19 +62,21 @@ def test_every_rule_looks_at_every_text():
 def test_a_rule_that_is_switched_off_finds_nothing(rule):
     bad = "I'm sorry, {context} [1] BSL-3"
     off = CONFIG.model_copy(update={rule.code.value: False})
-    assert rule.code not in [finding.reason for finding in apply_rules([bad], off)[0]]
-    assert [finding.reason for finding in apply_rules([bad], only(rule))[0]] == [rule.code]
+    assert rule.code not in [finding.reason for finding in apply_rules([RuleText(bad)], off)[0]]
+    assert [finding.reason for finding in apply_rules([RuleText(bad)], only(rule))[0]] == [
+        rule.code
+    ]
 
 
 @given(st.lists(texts, max_size=5))
 def test_a_batch_gives_what_each_text_gives_alone(batch):
-    together = apply_rules(batch, CONFIG)
-    assert together == [apply_rules([text], CONFIG)[0] for text in batch]
+    together = apply_rules([RuleText(text) for text in batch], CONFIG)
+    assert together == [apply_rules([RuleText(text)], CONFIG)[0] for text in batch]
 
 
 @given(texts)
 def test_offsets_lie_inside_the_text_and_say_what_is_quoted(text):
-    for finding in apply_rules([text], CONFIG)[0]:
+    for finding in apply_rules([RuleText(text)], CONFIG)[0]:
         assert "\0" not in finding.detail
         if finding.start is None:
             assert finding.end is None
@@ -83,7 +86,7 @@ def test_offsets_lie_inside_the_text_and_say_what_is_quoted(text):
 
 def test_offsets_count_characters_not_bytes():
     text = "🧪é\ud800 " + GOOD + " [12]"
-    found = {finding.reason: finding for finding in apply_rules([text], CONFIG)[0]}
+    found = {finding.reason: finding for finding in apply_rules([RuleText(text)], CONFIG)[0]}
     citation = found[Reason.CITATION]
     assert text[citation.start : citation.end] == "[12]"
     assert found[Reason.BROKEN_FORMATTING].start == text.index("\ud800")
@@ -93,4 +96,4 @@ def test_offsets_count_characters_not_bytes():
     "hostile", ["((", "not ", "Aa ", "[1,", "\\cite[", "<", " ", "1. \n", "BSL-3 ", "I cannot "]
 )
 def test_hostile_repetition_takes_linear_time(hostile):
-    assert len(apply_rules([hostile * (2_000_000 // len(hostile))], CONFIG)) == 1
+    assert len(apply_rules([RuleText(hostile * (2_000_000 // len(hostile)))], CONFIG)) == 1

@@ -15,6 +15,7 @@ from benchmarks.stub_replies import Settings, choose_fault, read_request
 from distill.logic.recipe import Recipe
 from distill.logic.rules import apply_rules
 from distill.logic.templates import parse_reply, plain_text
+from distill.logic.types import RuleText
 from nexa_site.env import BASE_DIR
 
 
@@ -67,7 +68,7 @@ def test_the_stub_answers_with_a_pair_that_passes_the_rules() -> None:
     template = recipe.template_for(None)
     parsed = parse_reply(template, envelope["choices"][0]["message"]["content"])
     assert parsed.evidence == ()
-    assert apply_rules([plain_text(template, parsed.fields)], recipe.rules) == [()]
+    assert apply_rules([RuleText(plain_text(template, parsed.fields))], recipe.rules) == [()]
     assert (stats["requests"], stats["paid"], stats["good"]) == (1, 1, 1)
 
 

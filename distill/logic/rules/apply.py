@@ -12,7 +12,7 @@ from distill.logic.rules.base import Rule, RulesConfig
 from distill.logic.rules.safety import HAZARD, REFUSAL
 from distill.logic.rules.science import CITATION, NO_ACTION_VERB
 from distill.logic.rules.text import BROKEN_FORMATTING, TOO_SHORT
-from distill.logic.types import Evidence
+from distill.logic.types import Evidence, RuleText
 
 RULES: tuple[Rule, ...] = (
     TOO_SHORT,
@@ -24,38 +24,70 @@ RULES: tuple[Rule, ...] = (
 )
 """In the order in which their findings are listed. A new rule is added here."""
 
+RULE_COLUMNS = {
+    "text": pl.String,
+    "source": pl.String,
+    "hypothesis": pl.String,
+    "method": pl.String,
+    "tokens": pl.Int64,
+}
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def apply_rules(texts: Sequence[str], config: RulesConfig) -> list[tuple[Evidence, ...]]:
-    """What each rule that is switched on found in each text; one tuple per text, in their order.
+def apply_rules(completions: Sequence[RuleText], config: RulesConfig) -> list[tuple[Evidence, ...]]:
+    """What each rule that is switched on found in each completion; one tuple each, in their order.
 
-    Every text is looked at by every rule, and a text gives at most one finding per rule. Offsets
-    count characters of the text as it was given.
+    Every completion is looked at by every rule, and gives at most one finding per rule; findings
+    whose reason is a flag are among them. Offsets count characters of the text as it was given.
     """
-    # A half of a surrogate pair cannot be UTF-8; as U+FFFD it is a finding of its own.
-    column = pl.Series("text", list(map(_whole, texts)), dtype=pl.String)
     rules = [rule for rule in RULES if config.is_on(rule.code)]
-    hits = column.to_frame().select(_hits(config))
-    found: list[list[Evidence]] = [[] for _text in texts]
+    frame = examine(rule_frame(completions), config)
+    found: list[list[Evidence]] = [[] for _completion in completions]
     for rule in rules:
-        is_hit = hits[rule.code.value]
+        is_hit = frame[rule.code.value]
         # Gathering evidence costs some milliseconds even of no text at all.
         if is_hit.any():
-            evidence = rule.evidence(column.filter(is_hit), config)
+            evidence = rule.evidence(frame.filter(is_hit), config)
             for row, finding in zip(is_hit.arg_true(), evidence, strict=True):
                 found[row].append(finding)
     return [tuple(findings) for findings in found]
 
 
+def rule_frame(completions: Sequence[RuleText]) -> pl.DataFrame:
+    """The columns that rules look at, a row for each completion."""
+    return pl.DataFrame(
+        {
+            # A half of a surrogate pair cannot be UTF-8; as U+FFFD it is a finding of its own.
+            "text": [_whole(one.text) for one in completions],
+            "source": [_whole(one.source) for one in completions],
+            "hypothesis": [_whole(one.fields.get("hypothesis", "")) for one in completions],
+            "method": [_whole(one.fields.get("methodology", "")) for one in completions],
+            "tokens": [one.tokens for one in completions],
+        },
+        schema=RULE_COLUMNS,
+    )
+
+
+def examine(frame: pl.DataFrame, config: RulesConfig) -> pl.DataFrame:
+    """The frame with every measure, and a column of booleans by each rule's code.
+
+    Only of the rules that are switched on.
+    """
+    measures, hits = _expressions(config)
+    return frame.with_columns(measures).with_columns(hits)
+
+
 @lru_cache(maxsize=32)
-def _hits(config: RulesConfig) -> list[pl.Expr]:
-    """A column of booleans for each rule that is switched on, named by its code."""
-    return [
-        rule.hits(pl.col("text"), config).alias(rule.code.value)
-        for rule in RULES
-        if config.is_on(rule.code)
-    ]
+def _expressions(config: RulesConfig) -> tuple[list[pl.Expr], list[pl.Expr]]:
+    rules = [rule for rule in RULES if config.is_on(rule.code)]
+    measures: dict[str, pl.Expr] = {}
+    for rule in rules:
+        measures |= rule.measures(config)
+    return (
+        [expression.alias(name) for name, expression in measures.items()],
+        [rule.hits(config).alias(rule.code.value) for rule in rules],
+    )
 
 
 def _whole(text: str) -> str:

@@ -7,7 +7,7 @@ texts (linear-time regular expressions only), and evidence is gathered for the h
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -62,7 +62,7 @@ class RulesConfig(Document):
     citation: bool = True
     broken_formatting: bool = True
     refusal: bool = True
-    safety: bool = True
+    hazard: bool = True
 
     def is_on(self, code: Reason) -> bool:
         """Whether the rule with this code is switched on."""
@@ -71,15 +71,19 @@ class RulesConfig(Document):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One reason to reject a text.
+    """One reason to reject (or flag) a completion: expressions over a frame of completions.
 
-    `hits` turns the column of texts into a column of booleans. `evidence` gets the hit texts and
-    gives one finding for each, in their order, with offsets in characters.
+    The frame has the columns `text`, `source`, `hypothesis`, `method` (strings; empty where there
+    is none) and `tokens` (null where not counted). `measures` add numeric columns of their own
+    names, which `hits` may then use: so a threshold can be moved over stored measures, without the
+    texts. `hits` is a column of booleans. `evidence` gets the hit rows, with their measures, and
+    gives one finding for each, in their order, with offsets in characters of `text`.
     """
 
     code: Reason
-    hits: Callable[[pl.Expr, RulesConfig], pl.Expr]
-    evidence: Callable[[pl.Series, RulesConfig], list[Evidence]]
+    hits: Callable[[RulesConfig], pl.Expr]
+    evidence: Callable[[pl.DataFrame, RulesConfig], list[Evidence]]
+    measures: Callable[[RulesConfig], Mapping[str, pl.Expr]] = lambda _config: {}
 
 
 def with_ascii_edges(pattern: str) -> str:
@@ -121,13 +125,13 @@ def pattern_rule(code: Reason, pattern: str) -> Rule:
     """The rule that a text must not match the pattern; the evidence quotes the first match."""
     pattern = with_ascii_edges(pattern)
 
-    def hits(column: pl.Expr, _config: RulesConfig) -> pl.Expr:
-        return column.str.contains(pattern)
+    def hits(_config: RulesConfig) -> pl.Expr:
+        return pl.col("text").str.contains(pattern)
 
-    def evidence(texts: pl.Series, _config: RulesConfig) -> list[Evidence]:
+    def evidence(frame: pl.DataFrame, _config: RulesConfig) -> list[Evidence]:
         return [
             Evidence(code, f'"{excerpt(match)}"', start, end)
-            for start, end, match in first_matches(texts, pattern)
+            for start, end, match in first_matches(frame["text"], pattern)
         ]
 
     return Rule(code, hits, evidence)

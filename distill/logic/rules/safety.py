@@ -64,14 +64,12 @@ def _bare(matches: pl.Expr) -> pl.Expr:
     return matches.list.eval(pl.element().str.contains(_BARE))
 
 
-def _is_hazardous(column: pl.Expr, _config: RulesConfig) -> pl.Expr:
-    return _bare(column.str.extract_all(_MENTION)).list.any()
+def _is_hazardous(_config: RulesConfig) -> pl.Expr:
+    return _bare(pl.col("text").str.extract_all(_MENTION)).list.any()
 
 
-def _hazards(texts: pl.Series, _config: RulesConfig) -> list[Evidence]:
-    mentions = texts.to_frame("text").select(
-        "text", matches=pl.col("text").str.extract_all(_MENTION)
-    )
+def _hazards(frame: pl.DataFrame, _config: RulesConfig) -> list[Evidence]:
+    mentions = frame.select("text", matches=pl.col("text").str.extract_all(_MENTION))
     rows = mentions.with_columns(bare=_bare(pl.col("matches"))).rows()
     return [_first_bare(text, matches, bare) for text, matches, bare in rows]
 
@@ -83,7 +81,7 @@ def _first_bare(text: str, matches: list[str], bare: list[bool]) -> Evidence:
         start = text.index(match, start) + len(match)
     start = text.index(matches[index], start)
     detail = f'"{excerpt(matches[index])}"'
-    return Evidence(Reason.SAFETY, detail, start, start + len(matches[index]))
+    return Evidence(Reason.HAZARD, detail, start, start + len(matches[index]))
 
 
-HAZARD = Rule(Reason.SAFETY, _is_hazardous, _hazards)
+HAZARD = Rule(Reason.HAZARD, _is_hazardous, _hazards)

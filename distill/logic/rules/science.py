@@ -41,16 +41,16 @@ def inflect(verb: str) -> tuple[str, ...]:
     return forms
 
 
-def _lacks_verb(column: pl.Expr, config: RulesConfig) -> pl.Expr:
+def _lacks_verb(config: RulesConfig) -> pl.Expr:
     forms = sorted({form for verb in config.action_verbs for form in inflect(verb)})
     if not forms:
-        return column.is_null()  # no verb is asked for, and no text is null
-    return ~column.str.contains(with_ascii_edges(rf"(?i)\b(?:{'|'.join(forms)})\b"))
+        return pl.lit(value=False).and_(pl.col("text").is_null())  # no verb is asked for
+    return ~pl.col("text").str.contains(with_ascii_edges(rf"(?i)\b(?:{'|'.join(forms)})\b"))
 
 
-def _verb_wanted(texts: pl.Series, config: RulesConfig) -> list[Evidence]:
+def _verb_wanted(frame: pl.DataFrame, config: RulesConfig) -> list[Evidence]:
     detail = f"no action verb such as {', '.join(config.action_verbs[:4])}"
-    return [Evidence(Reason.NO_ACTION_VERB, detail)] * len(texts)
+    return [Evidence(Reason.NO_ACTION_VERB, detail)] * len(frame)
 
 
 NO_ACTION_VERB = Rule(Reason.NO_ACTION_VERB, _lacks_verb, _verb_wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -12,23 +12,22 @@ from distill.logic.rules.base import Rule, RulesConfig, excerpt, first_matches, 
 from distill.logic.types import Evidence
 
 
-def _length(column: pl.Expr) -> pl.Expr:
-    return column.str.strip_chars().str.len_chars()
+def _chars(_config: RulesConfig) -> Mapping[str, pl.Expr]:
+    return {"chars": pl.col("text").str.strip_chars().str.len_chars()}
 
 
-def _is_too_short(column: pl.Expr, config: RulesConfig) -> pl.Expr:
-    return _length(column) <= config.min_chars
+def _is_too_short(config: RulesConfig) -> pl.Expr:
+    return pl.col("chars") <= config.min_chars
 
 
-def _shortness(texts: pl.Series, config: RulesConfig) -> list[Evidence]:
-    lengths = texts.to_frame("text").select(_length(pl.col("text"))).to_series()
+def _shortness(frame: pl.DataFrame, config: RulesConfig) -> list[Evidence]:
     return [
         Evidence(Reason.TOO_SHORT, f"{length} characters, more than {config.min_chars} are needed")
-        for length in lengths
+        for length in frame["chars"]
     ]
 
 
-TOO_SHORT = Rule(Reason.TOO_SHORT, _is_too_short, _shortness)
+TOO_SHORT = Rule(Reason.TOO_SHORT, _is_too_short, _shortness, _chars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +102,16 @@ _FAULTS = (
 )
 
 
-def _is_broken(column: pl.Expr, _config: RulesConfig) -> pl.Expr:
-    return pl.any_horizontal([fault.hits(column) for fault in _FAULTS])
+def _is_broken(_config: RulesConfig) -> pl.Expr:
+    return pl.any_horizontal([fault.hits(pl.col("text")) for fault in _FAULTS])
 
 
-def _breakage(texts: pl.Series, _config: RulesConfig) -> list[Evidence]:
+def _breakage(frame: pl.DataFrame, _config: RulesConfig) -> list[Evidence]:
     """The first fault of each text, in the order above."""
-    found: list[Evidence | None] = [None] * len(texts)
-    frame = texts.to_frame("text").with_row_index("row")
+    found: list[Evidence | None] = [None] * len(frame)
+    texts = frame.select("text").with_row_index("row")
     for fault in _FAULTS:
-        hit = frame.filter(fault.hits(pl.col("text")))
+        hit = texts.filter(fault.hits(pl.col("text")))
         rows, hit_texts = hit["row"], hit["text"]
         for row, evidence in zip(rows, _fault_evidence(fault, hit_texts), strict=True):
             found[row] = found[row] or evidence

@@ -90,8 +90,10 @@ _INSERT_COMPLETIONS = """
         ON CONFLICT (sample_id, key) DO NOTHING
         RETURNING id, sample_id, key
     ), states AS (
-        INSERT INTO distill_completionstate (completion_id, dataset_id, state, is_open, reasons)
-        SELECT id, %(dataset)s, 'new', true, '{}' FROM added
+        INSERT INTO distill_completionstate (
+            completion_id, dataset_id, state, is_open, reasons, flags
+        )
+        SELECT id, %(dataset)s, 'new', true, '{}', '{}' FROM added
     )
     SELECT answers.line FROM added
     JOIN import_answer answers ON answers.sample_id = added.sample_id AND answers.key = added.key
