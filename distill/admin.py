@@ -38,6 +38,8 @@ from distill.models import (
     RunReading,
     Sample,
     SampleDraw,
+    Screening,
+    ScreeningFinding,
     Shift,
     SourceFile,
     Verdict,
@@ -115,6 +117,8 @@ register(CompletionState, ["dataset", "state", "is_open", "mean_score"], ["state
 register(Judgement, ["completion", "judge", "teacher", "mean_score", "error"])
 register(Verdict, ["completion", "passed", "stage", "mean_score", "run"], ["passed", "stage"])
 register(SampleDraw, ["run", "sample", "draw", "state", "failure_kind"], ["state"])
+register(Screening, ["dataset", "policy", "created_at"], ["policy"])
+register(ScreeningFinding, ["screening", "completion", "reason", "is_dropped"], ["reason"])
 register(Decision, ["completion", "reviewer", "kind", "created_at"], ["kind"])
 register(Label, ["outcome", "basis", "decision", "updated_at"], ["outcome", "basis"])
 register(Export, ["dataset", "version", "policy", "created_at"], ["policy"])
