@@ -41,7 +41,6 @@ from distill.teachers.offline.process import SERVICE
 from distill.teachers.offline.schema import misfits
 
 _MAX_BODY_BYTES = 64 * 2**20
-_LOOK_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -133,7 +132,8 @@ async def _serve(
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+    # Who has gone away is waited for no longer, and holds no place among those served at once.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, handler_cancellation=True)
     await runner.setup()
     await web.SockSite(runner, listener, backlog=2048).start()
     announce(listener.getsockname()[1])
@@ -195,7 +195,7 @@ async def _answer(
     if fault:
         state.by_fault[fault.value] += 1
     if fault is Fault.HANG:
-        await _hang(request)
+        await asyncio.Event().wait()  # until the client has gone away, which cancels
     if fault and not fault.is_billed:
         return _unbilled(request, fault, state.faults)
     content = write_content(body, request_hash, fault)
@@ -207,13 +207,6 @@ async def _answer(
     if fault is Fault.BROKEN_ENVELOPE:
         return web.Response(body=b'{"id": "chatcmpl-cut", "choices": [{"mess', status=200)
     return _json(_envelope(body, request_hash, content))
-
-
-async def _hang(request: web.Request) -> None:
-    """Say nothing until the client has gone away."""
-    # aiohttp tells of a lost connection by nothing but the transport.
-    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
-        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _misfit(body: Mapping[str, Any], content: Content) -> str:
@@ -251,8 +244,6 @@ def _problem_with(body: Any) -> tuple[int, str, str] | None:
 
 
 def _unbilled(request: web.Request, fault: Fault, faults: Faults) -> web.Response:
-    if fault is Fault.HANG:
-        return web.Response()
     if fault is Fault.RESET:
         _reset(request)
         return web.Response()
