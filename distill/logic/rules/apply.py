@@ -9,7 +9,8 @@ from functools import lru_cache
 import polars as pl
 
 from distill.logic.rules.base import Rule, RulesConfig
-from distill.logic.rules.safety import HAZARD, REFUSAL
+from distill.logic.rules.refusal import REFUSAL
+from distill.logic.rules.safety import HAZARD
 from distill.logic.rules.science import CITATION, NO_ACTION_VERB
 from distill.logic.rules.text import BROKEN_FORMATTING, TOO_SHORT
 from distill.logic.types import Evidence, RuleText
@@ -76,6 +77,23 @@ def examine(frame: pl.DataFrame, config: RulesConfig) -> pl.DataFrame:
     """
     measures, hits = _expressions(config)
     return frame.with_columns(measures).with_columns(hits)
+
+
+def near_misses(frame: pl.DataFrame, rule: Rule, config: RulesConfig) -> pl.Series:
+    """How near each row comes to the rule without hitting: up to 1, null where not near at all.
+
+    `frame` holds what the rule looks at: the texts, or for a rule with measures those alone.
+    """
+    if rule.near is None:
+        return pl.Series("near", [None] * len(frame), dtype=pl.Float64)
+    known = {
+        name: measure
+        for name, measure in rule.measures(config).items()
+        if name not in frame.columns
+    }
+    measured = frame.with_columns(**known)
+    near = pl.when(~rule.hits(config)).then(rule.near(config))
+    return measured.select(near.cast(pl.Float64).alias("near"))["near"]
 
 
 @lru_cache(maxsize=32)

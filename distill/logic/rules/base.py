@@ -78,12 +78,55 @@ class Rule:
     names, which `hits` may then use: so a threshold can be moved over stored measures, without the
     texts. `hits` is a column of booleans. `evidence` gets the hit rows, with their measures, and
     gives one finding for each, in their order, with offsets in characters of `text`.
+
+    `says` tells people in one sentence what the rule drops and why; `settings` names the fields of
+    `RulesConfig`, beside its switch, that belong to it.
+
+    `near` orders what almost hits: a column of numbers from 0 (far away) to 1 (at the threshold),
+    and null where there is nothing near. A rule with a threshold tells it from its measures alone
+    (`near_above`, `near_below`); a rule with a pattern from a looser pattern, as 0.5 where that
+    matches (`pattern_rule(..., near=...)`). What hits is taken out by `near_misses`, not here.
     """
 
     code: Reason
     hits: Callable[[RulesConfig], pl.Expr]
     evidence: Callable[[pl.DataFrame, RulesConfig], list[Evidence]]
     measures: Callable[[RulesConfig], Mapping[str, pl.Expr]] = lambda _config: {}
+    near: Callable[[RulesConfig], pl.Expr] | None = None
+    says: str = ""
+    settings: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The rule's name for people."""
+        return self.code.label
+
+    @property
+    def switch(self) -> str:
+        """The field of `RulesConfig` that switches it."""
+        return self.code.value
+
+
+LOOSELY = 0.5
+"""How near a text is that only a looser pattern matches."""
+
+
+def near_below(measure: pl.Expr, limit: float) -> pl.Expr:
+    """How near a measure is that must stay below a limit (or at it): measure / limit, to 1 at most.
+
+    Null where it is less than half the limit, or the limit is 0.
+    """
+    share = measure / limit if limit else measure * 0
+    return pl.when(share >= 0.5).then(share.clip(upper_bound=1.0))
+
+
+def near_above(measure: pl.Expr, limit: float) -> pl.Expr:
+    """How near a measure is that must stay above a limit (or at it): limit / measure, to 1 at most.
+
+    Null where it is more than twice the limit, or not above 0.
+    """
+    share = pl.when(measure > 0).then(limit / measure)
+    return pl.when(share >= 0.5).then(share.clip(upper_bound=1.0))
 
 
 def with_ascii_edges(pattern: str) -> str:
@@ -121,12 +164,19 @@ def excerpt(match: str) -> str:
     return line if len(line) <= 60 else f"{line[:59]}…"
 
 
-def pattern_rule(code: Reason, pattern: str) -> Rule:
-    """The rule that a text must not match the pattern; the evidence quotes the first match."""
+def pattern_rule(code: Reason, pattern: str, *, near: str = "", says: str = "") -> Rule:
+    """The rule that a text must not match the pattern; the evidence quotes the first match.
+
+    `near`: a looser pattern, of what almost hits.
+    """
     pattern = with_ascii_edges(pattern)
+    looser = with_ascii_edges(near)
 
     def hits(_config: RulesConfig) -> pl.Expr:
         return pl.col("text").str.contains(pattern)
+
+    def nearness(_config: RulesConfig) -> pl.Expr:
+        return pl.when(pl.col("text").str.contains(looser)).then(LOOSELY)
 
     def evidence(frame: pl.DataFrame, _config: RulesConfig) -> list[Evidence]:
         return [
@@ -134,4 +184,4 @@ def pattern_rule(code: Reason, pattern: str) -> Rule:
             for start, end, match in first_matches(frame["text"], pattern)
         ]
 
-    return Rule(code, hits, evidence)
+    return Rule(code, hits, evidence, near=nearness if near else None, says=says)

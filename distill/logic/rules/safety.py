@@ -1,33 +1,12 @@
-"""Rules on what must not be taught without a person's eye: refusals, hazardous work."""
+"""Rules on what must not be taught without a person's eye: hazardous work."""
 
 from __future__ import annotations
 
 import polars as pl
 
 from distill.logic.reasons import Reason
-from distill.logic.rules.base import Rule, RulesConfig, excerpt, pattern_rule, with_ascii_edges
+from distill.logic.rules.base import Rule, RulesConfig, excerpt, with_ascii_edges
 from distill.logic.types import Evidence
-
-_CANNOT = (
-    r"(?:cannot|can not|can['’]t|could not|won['’]t|will not|am (?:unable|not able|not allowed) to"
-    r"|['’]m (?:unable|not able|not allowed) to)"
-)
-_HELP = (
-    r"(?:answer|assist|comply|complete|continue|create|design|discuss|do that|engage|fulfil|fulfill"
-    r"|generate|give|help|offer|produce|propose|provide|share|support|write)"
-)
-_REFUSALS = (
-    r"\b(?:I['’]m|I am|we are) (?:very |truly |really )?sorry\b",
-    r"\b(?:I|we) apologi[sz]e\b",
-    r"\bas an? (?:AI|artificial intelligence|(?:large )?language model)\b",
-    rf"\bI ?{_CANNOT} (?:\w+ )?{_HELP}\b",
-    r"\bI (?:must|have to) (?:respectfully )?decline\b",
-    r"\bagainst (?:my|our|the|OpenAI['’]s) (?:guidelines|policy|policies|programming)\b",
-    r"\b(?:context|passage|source|text) (?:does not|doesn['’]t) "
-    r"(?:contain|give|include|offer|provide) (?:enough|sufficient)\b",
-)
-
-REFUSAL = pattern_rule(Reason.REFUSAL, f"(?i){'|'.join(_REFUSALS)}")
 
 _HAZARD = "|".join(
     (
