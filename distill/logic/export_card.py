@@ -9,20 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import pyarrow as pa
 import yaml
 
-from distill.logic.sft import SFT_SCHEMA
+from distill.logic.export_head import card_head
+from distill.logic.sft_configs import CONFIGS, SPLITS
 
 STAND_IN = "offline:"
-SPLITS = ("train", "validation", "test")
-_SIZES = (
-    (1_000, "n<1K"),
-    (10_000, "1K<n<10K"),
-    (100_000, "10K<n<100K"),
-    (1_000_000, "100K<n<1M"),
-    (10_000_000, "1M<n<10M"),
-)
 _POLICIES = {
     "reviewed": "every row was accepted by a person",
     "gold": "every row was accepted by several people who agreed, or by one who settled it",
@@ -37,7 +29,7 @@ def is_stand_in(names: Iterable[str]) -> bool:
 
 def export_card(manifest: Mapping[str, Any]) -> str:
     """The dataset card, as Markdown with its YAML head."""
-    head = yaml.safe_dump(_head(manifest), sort_keys=False, allow_unicode=True)
+    head = yaml.safe_dump(card_head(manifest), sort_keys=False, allow_unicode=True)
     parts = [
         f"---\n{head}---",
         f"# {manifest['dataset']}",
@@ -45,72 +37,16 @@ def export_card(manifest: Mapping[str, Any]) -> str:
         "Hypothesis–method pairs written by a model from scientific passages, made with Nexa "
         f"Distill. Policy `{manifest['policy']}`: {_POLICIES[manifest['policy']]}.",
         _splits(manifest),
+        _configs(manifest),
         _labels(manifest),
         _columns(),
-        _loading(),
         _origin(manifest),
         *_recipes(manifest),
+        *_screening(manifest),
         _waterfall(manifest["waterfall"]),
         _license(manifest),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _head(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    counts: Mapping[str, int] = manifest["counts"]
-    human = [] if manifest["policy"] == "gate" else ["expert-generated"]
-    parquet = {
-        file["split"]: file["bytes"]
-        for file in manifest["files"]
-        if file["name"].endswith(".parquet")
-    }
-    # `datasets` refuses the whole export where a split that is named has no row.
-    filled = [name for name in SPLITS if counts[name]]
-    return {
-        "license": "unknown",
-        "pretty_name": manifest["dataset"],
-        "size_categories": [_size(counts["total"])],
-        "task_categories": ["text-generation"],
-        "tags": ["synthetic", "distillation", "scientific-hypotheses", "nexa-distill"],
-        "annotations_creators": ["machine-generated", *human],
-        "source_datasets": ["original"],
-        "configs": [
-            {
-                "config_name": "default",
-                "default": True,
-                "data_files": [
-                    {"split": name, "path": f"data/{name}-*.parquet"} for name in filled
-                ],
-            }
-        ],
-        "dataset_info": {
-            "features": _features(),
-            "splits": [
-                {"name": name, "num_bytes": parquet[name], "num_examples": counts[name]}
-                for name in filled
-            ],
-        },
-    }
-
-
-def _features() -> list[dict[str, Any]]:
-    """The columns as the Hub names their types."""
-    return [{"name": field.name, **_type(field.type)} for field in SFT_SCHEMA]
-
-
-def _type(kind: pa.DataType) -> dict[str, Any]:
-    if not pa.types.is_list(kind):
-        return {"dtype": _DTYPES.get(str(kind), str(kind))}
-    if not pa.types.is_struct(kind.value_type):
-        return {"list": _DTYPES.get(str(kind.value_type), str(kind.value_type))}
-    return {"list": [{"name": one.name, **_type(one.type)} for one in kind.value_type]}
-
-
-_DTYPES = {"double": "float64"}
-
-
-def _size(total: int) -> str:
-    return next((words for limit, words in _SIZES if total < limit), "n>10M")
 
 
 def _stand_in_warning(manifest: Mapping[str, Any]) -> list[str]:
@@ -178,10 +114,12 @@ _COLUMNS = (
     ("judge_models, judge_scores, mean_score", "who scored it and how, from 0 to 1"),
     ("gate_version", "a hash of rules, judges, rubric and thresholds"),
     ("gate_reasons", "what the gate found against it: people may have accepted it all the same"),
+    ("gate_flags", "what the gate wanted a person to look at"),
     (
-        "decision, label_basis",
-        "what people said (`review_decision` elsewhere); null where nobody "
-        "accepted it. When and by whom is left out on purpose",
+        "decision, label_basis, reviewer",
+        "what people said (`review_decision` elsewhere); null where nobody decided. Reviewers are "
+        "numbered as they come in this export: the names mean nothing outside of it. When is left "
+        "out on purpose",
     ),
     ("recipe_hash", "the recipe that asked, whole in manifest.json"),
 )
@@ -196,13 +134,30 @@ def _columns() -> str:
     return "\n".join([*head, "| column | meaning |", "| --- | --- |", *rows])
 
 
-def _loading() -> str:
-    return (
-        "```python\n"
-        "from datasets import load_dataset\n\n"
-        'rows = load_dataset("path/to/this/folder", split="train")\n'
-        "```"
-    )
+def _configs(manifest: Mapping[str, Any]) -> str:
+    """Every config with its rows, and how it is loaded."""
+    rows = [
+        f"| `{name}` | {counts['total']:,} | {CONFIGS[name].about} |"
+        for name in CONFIGS
+        if (counts := manifest["configs"].get(name))
+    ]
+    lines = ["## Configs", "", "| config | rows | what it is |", "| --- | ---: | --- |", *rows, ""]
+    return "\n".join([*lines, *_LOADING])
+
+
+_LOADING = (
+    "The question and the answer are the same text in each. `preference` and `rejected` hold the "
+    "splits of their sources too, and nothing of them is in the others' `train`. LLaMA-Factory "
+    "reads `dataset_info.json`, with this folder as its `dataset_dir`; axolotl takes "
+    "`train.jsonl` with `type: chat_template` and `field_messages: messages`.",
+    "",
+    "```python",
+    "from datasets import load_dataset",
+    "",
+    'rows = load_dataset("path/to/this/folder", split="train")',
+    'pairs = load_dataset("path/to/this/folder", "preference", split="train")',
+    "```",
+)
 
 
 def _origin(manifest: Mapping[str, Any]) -> str:
@@ -230,33 +185,66 @@ def _cost(cost: Mapping[str, Any]) -> str:
 def _recipes(manifest: Mapping[str, Any]) -> list[str]:
     if not manifest["recipes"]:
         return []
-    lines = ["## Recipes", "", "Whole in `manifest.json`."]
+    lines = ["## Recipes", "", "Whole in `manifest.json`, with every prompt and threshold."]
     for recipe in manifest["recipes"]:
-        document = recipe["document"]
-        teacher, gate = document["teacher"], document["gate"]
-        judges = ", ".join(_code(judge["teacher"]) for judge in document["judges"]) or "no judge"
-        lines += [
-            "",
-            f"- {_code(recipe['name'])}, sha256 `{recipe['sha256']}`",
-            f"  - asked {_code(teacher['name'])} at temperature {teacher['temperature']}, at most "
-            f"{teacher['max_tokens']:,} tokens; {document['regeneration']['max_attempts']} "
-            "attempts at most",
-            f"  - judged by {judges}; a mean of {gate['min_mean']} passes the gate",
-        ]
+        lines += ["", *_recipe(recipe)]
+    return ["\n".join(lines)]
+
+
+def _recipe(recipe: Mapping[str, Any]) -> list[str]:
+    document = recipe["document"]
+    teacher, gate = document["teacher"], document["gate"]
+    return [
+        f"- {_code(recipe['name'])}, sha256 `{recipe['sha256']}`",
+        f"  - asked {_code(teacher['name'])} at temperature {teacher['temperature']}, at most "
+        f"{teacher['max_tokens']:,} tokens, {teacher['draws']} draws; "
+        f"{document['regeneration']['max_attempts']} attempts at most",
+        f"  - prompts: {', '.join(_code(name) for name in sorted(document['templates']))}",
+        *(
+            f"  - judge {_code(judge['name'])}: {_code(judge['teacher'])} at temperature "
+            f"{judge['temperature']}"
+            for judge in document["judges"]
+        ),
+        f"  - gate: {_settings(gate)}",
+    ]
+
+
+def _settings(document: Mapping[str, Any]) -> str:
+    """A part of a document in one line; what is unset is left out. A database keeps no order."""
+    told = (
+        (name, value) for name, value in sorted(document.items()) if value not in (None, {}, [])
+    )
+    return ", ".join(f"{name} {_code(str(value))}" for name, value in told)
+
+
+def _screening(manifest: Mapping[str, Any]) -> list[str]:
+    """What was left out as a copy, or because it stands in held-out text."""
+    screening = manifest["screening"]
+    if not screening:
+        return []
+    lines = ["## Copies and contamination", ""]
+    lines += [f"- {part}: {_settings(screening[part])}" for part in sorted(screening)]
     return ["\n".join(lines)]
 
 
 def _license(manifest: Mapping[str, Any]) -> str:
-    text = (
-        "## Licence\n\nThe licence of the source texts and the terms of the models that answered "
-        "apply. Nexa Distill adds none of its own."
-    )
+    lines = [
+        "## Licence",
+        "",
+        "The licence of the source texts applies, and the terms of the models that answered: who "
+        "publishes these rows must know that both allow it. Nexa Distill adds none of its own.",
+    ]
+    lines += ["", *(f"- {_terms(name)}" for name in manifest["teachers"])]
     told = [f"- {_code(one['license'])}: {one['rows']:,}" for one in manifest["source_licenses"]]
-    return (
-        "\n".join([text, "", "Of the sources the files say (with the rows):", "", *told])
-        if told
-        else text
-    )
+    if told:
+        lines += ["", "Of the sources the files say (with the rows):", "", *told]
+    return "\n".join(lines)
+
+
+def _terms(teacher: str) -> str:
+    if is_stand_in([teacher]):
+        return f"{_code(teacher)}: sentences of the sources put together; their licence applies"
+    return f"{_code(teacher)}: the provider's terms for what its models write"
 
 
 def _waterfall(waterfall: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 MOST_NAMED = 20
@@ -23,6 +23,12 @@ class ExportFacts:
         self._tokens = {"prompt": 0, "completion": 0}
         self._nano = 0
         self._num_unpriced = 0
+
+    def counting(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Hand the rows on, each counted."""
+        for row in rows:
+            self.add(row)
+            yield row
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count one row of `logic.sft`."""

@@ -19,12 +19,11 @@ from distill.logic.types import Message, Scores
 
 _VERSION_DIGITS = 12
 
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
 SFT_SCHEMA = pa.schema(
     [
-        pa.field(
-            "messages",
-            pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
-        ),
+        ("messages", MESSAGES),
         ("prompt_id", pa.string()),
         ("completion_id", pa.string()),
         ("parent_id", pa.string()),
@@ -57,8 +56,10 @@ SFT_SCHEMA = pa.schema(
         ("mean_score", pa.float64()),
         ("gate_version", pa.string()),
         ("gate_reasons", pa.list_(pa.string())),
+        ("gate_flags", pa.list_(pa.string())),
         ("decision", pa.string()),
         ("label_basis", pa.string()),
+        ("reviewer", pa.string()),
         ("recipe_hash", pa.string()),
     ]
 )
@@ -79,7 +80,7 @@ def sft_row(
     split: str,
     teacher: str,
     model: str,
-    teacher_params: Mapping[str, object] | None,
+    teacher_params: str | None,
     prompt_version: str | None,
     draw: int,
     attempt: int,
@@ -92,8 +93,10 @@ def sft_row(
     mean_score: float | None,
     gate_version: str | None,
     gate_reasons: Sequence[str],
+    gate_flags: Sequence[str],
     decision: str | None,
     label_basis: str | None,
+    reviewer: str | None,
     recipe_hash: str,
     include_system: bool = True,
 ) -> dict[str, Any]:
@@ -101,10 +104,10 @@ def sft_row(
 
     `prompt_id` is the SHA-256 (hex) of the messages before the assistant's, the system message
     always included: rows with the same one answer the same question. `source_sha256` is that of the
-    passage, UTF-8. `cost_nano` is in 1e-9 USD, None where the price is not known.
+    passage, UTF-8; `teacher_params` is a text of `params_json`. `cost_nano` is in 1e-9 USD, None
+    where the price is not known. `reviewer` is a name that holds within one export only.
 
-    No time and no reviewer: the same decisions, made again elsewhere, give the same bytes, and a row
-    says nothing of a person.
+    No time and no person: the same decisions, made again elsewhere, give the same bytes.
     """
     return {
         "messages": [
@@ -124,7 +127,7 @@ def sft_row(
         "split": split,
         "teacher": teacher,
         "model": model,
-        "teacher_params": _sorted_json(teacher_params).decode() if teacher_params else None,
+        "teacher_params": teacher_params,
         "prompt_version": prompt_version,
         "draw": draw,
         "attempt": attempt,
@@ -140,16 +143,23 @@ def sft_row(
         ],
         "mean_score": mean_score,
         "gate_version": gate_version,
-        "gate_reasons": [str(reason) for reason in gate_reasons],
+        "gate_reasons": list(gate_reasons),
+        "gate_flags": list(gate_flags),
         "decision": decision,
         "label_basis": label_basis,
+        "reviewer": reviewer,
         "recipe_hash": recipe_hash,
     }
 
 
-def sft_bytes(row: dict[str, Any]) -> bytes:
+def sft_bytes(row: Mapping[str, Any]) -> bytes:
     """The row as one line of JSONL: UTF-8, keys in the row's order, line breaks escaped."""
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def params_json(parameters: Mapping[str, object]) -> str:
+    """Parameters as JSON text with sorted keys: as a struct they would change the column's type."""
+    return _sorted_json(parameters).decode()
 
 
 def prompt_version(template: Template) -> str:

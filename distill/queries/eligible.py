@@ -24,6 +24,8 @@ _BATCH = 5_000
 _ACCEPTED = Q(label__outcome=Label.Outcome.ACCEPTED)
 _GOLD = _ACCEPTED & Q(label__basis__in=[Label.Basis.UNANIMOUS, Label.Basis.ADJUDICATED])
 _REJECTED = Q(label__outcome=Label.Outcome.REJECTED)
+REJECTED = _REJECTED | (Q(state_row__state=CompletionState.State.REJECTED) & ~_ACCEPTED)
+"""Completions that people rejected, or the gate where no person accepted them."""
 
 
 def eligible_ids(*, dataset: Dataset, policy: str, run: Run | None = None) -> array[int]:
@@ -51,6 +53,13 @@ def count_eligible(*, dataset: Dataset, policy: str) -> int:
     """How many rows an export would have; `MAX_COUNTED + 1` stands for more."""
     found = _eligible(dataset, policy, None).order_by().values("sample", "draw").distinct()
     return found[: MAX_COUNTED + 1].count()
+
+
+def rejected_ids(*, dataset: Dataset) -> array[int]:
+    """The ids of every attempt that the gate or people rejected, by sample, draw and attempt."""
+    rejected = Completion.objects.filter(REJECTED, state_row__dataset=dataset)
+    ordered = rejected.order_by("sample__key", "draw", "attempt", "key")
+    return array("q", ordered.values_list("pk", flat=True).iterator(chunk_size=_BATCH))
 
 
 def _eligible(dataset: Dataset, policy: str, run: Run | None) -> QuerySet[Completion]:

@@ -12,7 +12,8 @@ import orjson
 from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 
-from distill.logic.export_card import SPLITS, is_stand_in
+from distill.logic.export_card import is_stand_in
+from distill.logic.sft_configs import SPLITS
 from distill.models import Decision, Export, Label, Recipe, RunEvent
 
 MAX_CHANGED = 1_000

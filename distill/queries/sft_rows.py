@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet, TextField, Value
+from django.db.models import F, TextField, Value
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Coalesce, NullIf, Trim
+from django.db.models.functions import Coalesce, Left, NullIf, Trim
 
 from distill.logic.errors import InputError
 from distill.logic.recipe import Recipe, default_recipe
-from distill.logic.sft import gate_version, prompt_version, sft_row
-from distill.logic.templates import Template, write_reply
-from distill.logic.types import Message, Scores
-from distill.models import Completion, Decision, Judgement, Label, Reply
+from distill.logic.sft import gate_version, params_json, prompt_version, sft_row
+from distill.logic.templates import write_reply
+from distill.logic.types import Message, SampleText, Scores
+from distill.models import Completion, Judgement, Label, Reply
 from distill.models import Recipe as RecipeRow
+from distill.queries.rejected import rejections_of
 from distill.queries.sent_messages import first_messages
 
-_BATCH = 500
-_NOT_NEEDED = ("sample__metadata", "parent__text", "parent__fields", "state_row__verdict__evidence")
+_BATCH = 1_000
 
 _LICENSE_KEYS = ("source_license", "license", "licence")
 """Columns of a file that tell the licence of a source text; the first that says something."""
@@ -39,18 +39,72 @@ class UsedRecipe:
     document: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _KnownRecipe:
-    used: UsedRecipe
+    """What is the same for every row of a recipe: worked out once."""
+
+    used: UsedRecipe | None
     content: Recipe
-    gate_version: str
+    gate_version: str = field(init=False)
+    teacher_params: str = field(init=False)
+    prompt_versions: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gate_version = gate_version(self.content)
+        self.teacher_params = params_json(self.content.teacher.parameters)
+        templates = self.content.templates.items()
+        self.prompt_versions = {name: prompt_version(one) for name, one in templates}
 
 
-class _Judged(NamedTuple):
-    judge: str
+class _Stored(NamedTuple):
+    """A completion with its sample, state and label, as plain values: models take twice as long."""
+
+    pk: int
+    key: str
+    parent_key: str | None
+    draw: int
+    attempt: int
     teacher: str
-    rubric_version: str
-    scores: dict[str, float]
+    model: str
+    template_name: str
+    text: str
+    fields: dict[str, str]
+    finish_reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    call_id: int | None
+    recipe_id: int | None
+    sample_key: str
+    source_key: str
+    sample_text: str
+    domain: str
+    sample_template: str
+    instruction: str
+    title: str
+    split: str
+    license: str | None
+    state: str
+    mean_score: float | None
+    reasons: list[str]
+    flags: list[str]
+    deciding_recipe_id: int | None
+    stage: str | None
+    outcome: str | None
+    basis: str | None
+    decision: str | None
+    edited: dict[str, str] | None
+    reviewer_id: int | None
+
+
+_COLUMNS = (
+    *("pk", "key", "parent__key", "draw", "attempt", "teacher", "model", "template_name", "text"),
+    *("fields", "finish_reason", "prompt_tokens", "completion_tokens", "call", "recipe"),
+    *("sample__key", "sample__source_key", "sample__text", "sample__domain"),
+    *("sample__template_name", "sample__instruction", "sample__title", "sample__split", "license"),
+    *("state_row__state", "state_row__mean_score", "state_row__reasons", "state_row__flags"),
+    *("state_row__verdict__recipe", "state_row__verdict__stage", "label__outcome", "label__basis"),
+    *("label__decision__kind", "edited", "label__decision__reviewer"),
+)
 
 
 class SftRows:
@@ -58,73 +112,113 @@ class SftRows:
 
     The question is that of a first attempt, whichever attempt is taken: a student is never asked
     with an earlier answer's faults. The answer is written from the parsed fields, or from those of
-    the person who edited it. The recipes that it meets on the way it remembers.
+    the person who edited it. The recipes and reviewers that it meets on the way it remembers;
+    reviewers are numbered as they come, so that their names say nothing outside of one export.
     """
 
     def __init__(self) -> None:
         self._known: dict[int, _KnownRecipe] = {}
-        self._default = default_recipe()
+        self._default = _KnownRecipe(None, default_recipe())
+        self._reviewers: dict[int, str] = {}
 
     @property
     def recipes(self) -> list[UsedRecipe]:
         """Every recipe met so far, in an order that no database decides."""
-        used = (known.used for known in self._known.values())
+        used = (known.used for known in self._known.values() if known.used)
         return sorted(used, key=lambda one: (one.name, one.sha256))
 
     def read(self, ids: array[int]) -> Iterator[dict[str, Any]]:
         """One row after the other; completions deleted in the meantime are left out."""
+        for _one, row in self._read(ids):
+            yield row
+
+    def read_rejected(self, ids: array[int]) -> Iterator[dict[str, Any]]:
+        """As `read`, with who rejected it, at what stage, and the reasons that people gave.
+
+        Their notes are left out: free words may name somebody.
+        """
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            said = rejections_of(batch)
+            for one, row in self._read(batch):
+                by_people = one.outcome == Label.Outcome.REJECTED
+                by_gate = one.state == "rejected"
+                reasons = {reason.value for each in said.get(one.pk, ()) for reason in each.reasons}
+                yield row | {
+                    "rejected_by": ["gate"] * by_gate + ["people"] * by_people,
+                    "rejected_stage": (one.stage or None) if by_gate else "review",
+                    "review_reasons": sorted(reasons),
+                }
+
+    def by_id(self, ids: array[int], *, with_edits: bool = True) -> dict[int, dict[str, Any]]:
+        """Rows by completion; without edits the answers are the model's own. Held in memory."""
+        return {one.pk: row for one, row in self._read(ids, with_edits=with_edits)}
+
+    def _read(
+        self, ids: array[int], *, with_edits: bool = True
+    ) -> Iterator[tuple[_Stored, dict[str, Any]]]:
         for start in range(0, len(ids), _BATCH):
             batch = ids[start : start + _BATCH]
             found = {one.pk: one for one in _load(batch)}
             judgements = _judgements(batch)
-            costs = _costs(found.values())
+            costs = _costs(found)
             for pk in batch:
                 if pk in found:
                     one = found[pk]
-                    yield self._row(one, judgements.get(pk, []), costs.get(one.call_id))
+                    scored = judgements.get(pk, [])
+                    cost = costs.get(one.call_id)
+                    yield one, self._row(one, scored, cost, with_edits=with_edits)
 
     def _row(
-        self, completion: Completion, judgements: list[_Judged], cost_nano: int | None
+        self,
+        one: _Stored,
+        judgements: list[tuple[str, str, str, dict[str, float]]],
+        cost_nano: int | None,
+        *,
+        with_edits: bool,
     ) -> dict[str, Any]:
-        sample, state = completion.sample, completion.state_row
-        asked = self._recipe(completion.recipe_id)
-        decided = self._recipe(state.verdict.recipe_id if state.verdict else None)
-        known = asked or decided
-        recipe = known.content if known else self._default
-        template = recipe.templates.get(completion.template_name)
-        label = _accepting_label(completion)
-        decision = label.decision if label else None
+        asked = self._recipe(one.recipe_id)
+        decided = self._recipe(one.deciding_recipe_id)
+        known = asked or decided or self._default
+        fields = (one.edited if with_edits and one.outcome == "accepted" else None) or one.fields
         return sft_row(
-            messages=(*_question(recipe, completion), _answer(template, completion, decision)),
-            completion_id=completion.key,
-            parent_id=completion.parent.key if completion.parent else None,
-            sample_id=sample.key,
-            source_id=sample.source_key,
-            source_text=sample.text,
-            source_license=_license(completion),
-            domain=sample.domain,
-            template_name=completion.template_name,
-            split=sample.split,
-            teacher=completion.teacher,
-            model=completion.model,
-            teacher_params=asked.content.teacher.parameters if asked else None,
-            prompt_version=prompt_version(template) if template else None,
-            draw=completion.draw,
-            attempt=completion.attempt,
-            finish_reason=completion.finish_reason,
-            prompt_tokens=completion.prompt_tokens,
-            completion_tokens=completion.completion_tokens,
+            messages=(*_question(known.content, one), _answer(known.content, one, fields)),
+            completion_id=one.key,
+            parent_id=one.parent_key,
+            sample_id=one.sample_key,
+            source_id=one.source_key,
+            source_text=one.sample_text,
+            source_license=" ".join(one.license.split()) if one.license else None,
+            domain=one.domain,
+            template_name=one.template_name,
+            split=one.split,
+            teacher=one.teacher,
+            model=one.model,
+            teacher_params=asked.teacher_params if asked else None,
+            prompt_version=known.prompt_versions.get(one.template_name),
+            draw=one.draw,
+            attempt=one.attempt,
+            finish_reason=one.finish_reason,
+            prompt_tokens=one.prompt_tokens,
+            completion_tokens=one.completion_tokens,
             cost_nano=cost_nano,
-            judge_models={one.teacher for one in judgements},
-            judge_scores=[Scores(one.judge, one.scores) for one in judgements],
-            mean_score=state.mean_score,
+            judge_models={teacher for _judge, teacher, _version, _scores in judgements},
+            judge_scores=[Scores(judge, scores) for judge, _, _, scores in judgements],
+            mean_score=one.mean_score,
             gate_version=decided.gate_version if decided else None,
-            gate_reasons=state.reasons,
-            decision=decision.kind if decision else None,
-            label_basis=label.basis if label else None,
-            recipe_hash=known.used.sha256 if known else "",
-            include_system=recipe.export.include_system,
+            gate_reasons=one.reasons,
+            gate_flags=one.flags,
+            decision=one.decision,
+            label_basis=one.basis,
+            reviewer=self._reviewer(one.reviewer_id),
+            recipe_hash=known.used.sha256 if known.used else "",
+            include_system=known.content.export.include_system,
         )
+
+    def _reviewer(self, reviewer_id: int | None) -> str | None:
+        if reviewer_id is None:
+            return None
+        return self._reviewers.setdefault(reviewer_id, f"reviewer-{len(self._reviewers) + 1}")
 
     def _recipe(self, recipe_id: int | None) -> _KnownRecipe | None:
         if recipe_id is None:
@@ -133,67 +227,67 @@ class SftRows:
             # Not joined: a recipe's document is longer than most completions.
             row = RecipeRow.objects.get(pk=recipe_id)
             used = UsedRecipe(row.name, row.sha256, row.document)
-            self._known[recipe_id] = _KnownRecipe(used, row.content, gate_version(row.content))
+            self._known[recipe_id] = _KnownRecipe(used, row.content)
         return self._known[recipe_id]
 
 
-def _load(ids: Sequence[int]) -> QuerySet[Completion]:
-    return (
+def _load(ids: Sequence[int]) -> Iterator[_Stored]:
+    rows = (
         Completion.objects.filter(pk__in=ids)
-        .select_related("sample", "parent", "state_row__verdict", "label__decision")
-        .defer(*_NOT_NEEDED)
-        # A few words of the metadata, which may hold a megabyte.
-        .annotate(source_license=Coalesce(*map(_told, _LICENSE_KEYS)))
+        .order_by()
+        .annotate(
+            # A few words of the metadata, which may hold a megabyte.
+            license=Left(Coalesce(*map(_told, _LICENSE_KEYS)), _LICENSE_CHARACTERS),
+            edited=F("label__decision__fields"),
+        )
     )
+    return map(_Stored._make, rows.values_list(*_COLUMNS).iterator(chunk_size=_BATCH))
 
 
 def _told(key: str) -> NullIf:
     return NullIf(Trim(KeyTextTransform(key, "sample__metadata")), Value("", TextField()))
 
 
-def _license(completion: Completion) -> str | None:
-    told: str | None = vars(completion)["source_license"]
-    return " ".join(told.split())[:_LICENSE_CHARACTERS] if told else None
-
-
-def _costs(completions: Iterable[Completion]) -> dict[int | None, int | None]:
+def _costs(found: dict[int, _Stored]) -> dict[int | None, int | None]:
     """What each call's accepted reply cost, in 1e-9 USD; None where that is not known."""
-    calls = {one.call_id for one in completions if one.call_id}
+    calls = {one.call_id for one in found.values() if one.call_id}
     accepted = Reply.objects.filter(call__in=calls, outcome=Reply.ACCEPTED)
     return dict(accepted.values_list("call", "cost_nano"))
 
 
-def _judgements(ids: array[int]) -> dict[int, list[_Judged]]:
-    """The valid ones of each completion, in an order that no database decides."""
+def _judgements(ids: array[int]) -> dict[int, list[tuple[str, str, str, dict[str, float]]]]:
+    """The valid ones of each completion (judge, teacher, rubric version, scores), in an order that
+    no database decides.
+    """
     rows = Judgement.objects.filter(completion__in=ids).exclude(scores={}).order_by()
-    found: dict[int, list[_Judged]] = defaultdict(list)
-    # Plain values: models and a prefetch take three times as long.
+    found = defaultdict(list)
     for pk, *judged in rows.values_list(
         "completion", "judge", "teacher", "rubric_version", "scores"
     ):
-        found[pk].append(_Judged(*judged))
+        found[pk].append(tuple(judged))
     for judgements in found.values():
         judgements.sort(key=str)
     return found
 
 
-def _accepting_label(completion: Completion) -> Label | None:
-    label: Label | None = getattr(completion, "label", None)
-    return label if label and label.outcome == Label.Outcome.ACCEPTED else None
-
-
-def _question(recipe: Recipe, completion: Completion) -> tuple[Message, ...]:
+def _question(recipe: Recipe, one: _Stored) -> tuple[Message, ...]:
+    sample = SampleText(
+        id=one.pk,
+        key=one.sample_key,
+        text=one.sample_text,
+        template_name=one.sample_template,
+        domain=one.domain,
+        instruction=one.instruction,
+        title=one.title,
+    )
     try:
-        return first_messages(recipe, completion.sample)
+        return first_messages(recipe, sample)
     except InputError:
         # An imported sample may name a template of its own: its instruction is the question.
-        sample = completion.sample
-        return (Message("user", f"{sample.instruction}\n\n{sample.text}".strip()),)
+        return (Message("user", f"{one.instruction}\n\n{one.sample_text}".strip()),)
 
 
-def _answer(
-    template: Template | None, completion: Completion, decision: Decision | None
-) -> Message:
-    fields = (decision.fields if decision else None) or completion.fields
+def _answer(recipe: Recipe, one: _Stored, fields: dict[str, str]) -> Message:
+    template = recipe.templates.get(one.template_name)
     text = write_reply(template, fields) if template and fields else ""
-    return Message("assistant", text or completion.text)
+    return Message("assistant", text or one.text)

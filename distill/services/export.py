@@ -1,7 +1,4 @@
-"""Freeze what is eligible of a dataset as a version on disk.
-
-    exports/<dataset>/v<n>/    train|validation|test.jsonl   data/<split>-00000-of-00001.parquet
-                               README.md   manifest.json
+"""Freeze what is eligible of a dataset as a version on disk, in every form that trainers read.
 
 The same inputs give the same bytes: rows come in the order of sample and draw, nothing holds a
 time, a database's id or the version's number. (Parquet's own bytes also depend on the installed
@@ -11,7 +8,7 @@ pyarrow; its version is therefore in no file of ours, and `content_sha256` is ov
 from __future__ import annotations
 
 from array import array
-from dataclasses import asdict, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,38 +19,53 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from distill.logic.errors import InputError
-from distill.logic.export_card import SPLITS, export_card
+from distill.logic.sft_configs import chosen_configs
 from distill.models import Dataset, Export
 from distill.queries.eligible import eligible_ids
 from distill.queries.export_manifest import why_nothing
-from distill.queries.sft_rows import SftRows
 from distill.services.draft_folder import draft_folder, publish_file, publish_folder
-from distill.services.manifest import make_manifest, write_manifest
-from distill.services.sft_files import FilePair, file_facts, write_sft_files
+from distill.services.export_files import MANIFEST, write_export_files, write_texts
+from distill.services.sft_files import ROWS_PER_SHARD
 from distill.services.verify_export import fault_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 FOLDER = Path("processed", "distillation", "exports")
-CARD, MANIFEST = "README.md", "manifest.json"
 _BATCH = 50_000
 
 
-def export_dataset(*, dataset: Dataset, policy: str, user: User | None = None) -> Export:
-    """Write what the policy takes, and return its export.
+def export_dataset(
+    *,
+    dataset: Dataset,
+    policy: str,
+    user: User | None = None,
+    configs: Sequence[str] = (),
+    rows_per_shard: int = ROWS_PER_SHARD,
+) -> Export:
+    """Write what the policy takes, and return its export: in these configs, in all where none is
+    named (`logic.sft_configs`), so many rows in a Parquet file at most.
 
     Where an export of this dataset and policy holds the very same rows, that one is returned, its
     files put back where they are gone or changed, and nothing new is kept. Raises InputError where
     nothing is eligible (saying why), the disk is full, the dataset's name cannot be a folder, or the
     dataset is deleted meanwhile.
     """
+    wanted = chosen_configs(configs)
     ids = eligible_ids(dataset=dataset, policy=policy)
     if not ids:
         raise InputError(why_nothing(dataset, policy=policy))
     home = Path(settings.DATA_DIR) / FOLDER / _folder_name(dataset)
     with draft_folder(home) as draft:
-        manifest = _write(draft, dataset, policy, ids)
+        manifest = write_export_files(
+            draft,
+            dataset=dataset,
+            policy=policy,
+            ids=ids,
+            configs=wanted,
+            rows_per_shard=rows_per_shard,
+            screening=None,
+        )
         with transaction.atomic():
             # One version after the other.
             if not Dataset.objects.select_for_update().filter(pk=dataset.pk).first():
@@ -80,36 +92,13 @@ def _folder_name(dataset: Dataset) -> str:
     return dataset.name
 
 
-def _write(draft: Path, dataset: Dataset, policy: str, ids: array[int]) -> dict[str, Any]:
-    (draft / "data").mkdir()
-    pairs = [
-        FilePair(
-            split, draft / f"{split}.jsonl", draft / "data" / f"{split}-00000-of-00001.parquet"
-        )
-        for split in SPLITS
-    ]
-    rows = SftRows()
-    written = write_sft_files(rows.read(ids), pairs, SPLITS)
-    named = [
-        replace(file, name=f"data/{file.name}") if file.name.endswith(".parquet") else file
-        for file in written.files
-    ]
-    manifest = make_manifest(dataset, policy, rows, replace(written, files=tuple(named)))
-    card = draft / CARD
-    card.write_text(export_card(manifest), encoding="utf-8")
-    manifest["files"].append(asdict(file_facts(card, split=None, rows=0)))
-    write_manifest(draft / MANIFEST, manifest)
-    return manifest
-
-
 def _restored(known: Export, draft: Path) -> Export:
     """The export that holds these rows; what somebody removed or changed of it is put back.
 
     The card is everybody's to edit: it is written only where it is missing.
     """
     folder = Path(settings.DATA_DIR) / known.folder
-    (draft / CARD).write_text(export_card(_without_card(known)), encoding="utf-8")
-    write_manifest(draft / MANIFEST, known.manifest)
+    write_texts(draft, known.manifest)
     if not folder.exists():
         publish_folder(draft, folder)
         return known
@@ -119,12 +108,6 @@ def _restored(known: Export, draft: Path) -> Export:
             publish_file(draft / file["name"], folder / file["name"])
     publish_file(draft / MANIFEST, folder / MANIFEST)
     return known
-
-
-def _without_card(known: Export) -> dict[str, Any]:
-    manifest: dict[str, Any] = known.manifest
-    files = [file for file in manifest["files"] if file["name"] != CARD]
-    return manifest | {"files": files}
 
 
 def _create(

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
+from distill.logic.export_facts import ExportFacts
 from distill.models import Dataset
 from distill.queries.export_manifest import describe_origin
 from distill.queries.sft_rows import SftRows
-from distill.services.sft_files import Written
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
@@ -20,18 +20,18 @@ def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
     path.write_bytes(orjson.dumps(manifest, option=options))
 
 
-def make_manifest(dataset: Dataset, policy: str, rows: SftRows, written: Written) -> dict[str, Any]:
-    """What the files hold and where that is from; the recipes whole, so that nothing else is needed.
+def make_manifest(
+    dataset: Dataset, policy: str, rows: SftRows, facts: ExportFacts
+) -> dict[str, Any]:
+    """What rows are and where they are from; the recipes whole, so that nothing else is needed.
 
-    A recipe's version is its number in one database, so its hash stands here instead.
+    A recipe's version is its number in one database, so its hash stands here instead. Whoever
+    writes the files adds what they are.
     """
     return {
         "dataset": dataset.name,
         "policy": policy,
-        "content_sha256": written.content_sha256,
-        "counts": dict(written.counts),
-        "files": [asdict(file) for file in written.files],
-        **written.facts.as_manifest(),
+        **facts.as_manifest(),
         "recipes": [asdict(recipe) for recipe in rows.recipes],
         **describe_origin(dataset, policy=policy),
     }

@@ -14,7 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from distill.logic.errors import InputError
-from distill.logic.export_card import SPLITS
+from distill.logic.export_facts import ExportFacts
+from distill.logic.sft_configs import SPLITS
 from distill.models import Dataset, Run
 from distill.queries.eligible import eligible_ids
 from distill.queries.export_manifest import why_nothing
@@ -22,7 +23,13 @@ from distill.queries.run_tables import OutputRows, RejectionRows
 from distill.queries.sft_rows import SftRows
 from distill.services.files import atomic_path
 from distill.services.manifest import make_manifest, write_manifest
-from distill.services.sft_files import FilePair, TableFile, file_facts, write_sft_files
+from distill.services.sft_files import (
+    FilePair,
+    TableFile,
+    count_splits,
+    file_facts,
+    write_pairs,
+)
 
 OnProgress = Callable[[int], None]
 _REPORT_EVERY = 500
@@ -105,19 +112,22 @@ def write_sft(*, source: Dataset | Run, policy: str, dst: Path) -> int:
             )
             for pair in final
         ]
-        rows = SftRows()
-        written = write_sft_files(rows.read(ids), drafts, SPLITS)
-        manifest = make_manifest(dataset, policy, rows, written)
-        manifest["files"] = [
-            asdict(file_facts(draft, split=pair.split, rows=written.rows_of(pair.split), name=name))
-            for pair, drafted in zip(final, drafts, strict=True)
-            for draft, name in (
-                (drafted.jsonl, pair.jsonl.name),
-                (drafted.parquet, pair.parquet.name),
-            )
-        ]
+        rows, facts = SftRows(), ExportFacts()
+        written = write_pairs(facts.counting(rows.read(ids)), drafts)
+        counts = count_splits(written)
+        manifest = make_manifest(dataset, policy, rows, facts) | {
+            "content_sha256": written[0].lines_sha256,
+            "counts": counts,
+            "files": [
+                asdict(file_facts(draft, split=pair.split, rows=num_rows, name=path.name))
+                for pair, one in zip(final, written, strict=True)
+                for path, (draft, num_rows) in zip(
+                    (pair.jsonl, pair.parquet), one.files, strict=True
+                )
+            ],
+        }
         write_manifest(manifest_draft, manifest)
-    return written.counts["total"]
+    return counts["total"]
 
 
 def _pair(dst: Path, split: str | None) -> FilePair:

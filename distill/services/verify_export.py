@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 from django.conf import settings
 
 from distill.logic.errors import InputError
-from distill.logic.sft import SFT_SCHEMA
+from distill.logic.sft_configs import CONFIGS
 from distill.models import Export
 from distill.services.files import plain_errors
-from distill.services.sft_files import TableFile, file_facts
+from distill.services.sft_files import FilePair, file_facts, write_lines
 
 
 def verify_export(*, export: Export) -> None:
@@ -40,7 +40,7 @@ def fault_of(export: Export, file: dict[str, Any]) -> str:
         return "is gone"
     with plain_errors(path):
         found = file_facts(path, split=file["split"], rows=file["rows"])
-    if found.sha256 == file["sha256"] or found.sha256 == _written_now(path, file):
+    if found.sha256 == file["sha256"] or found.sha256 == _written_now(export, path, file):
         return ""
     return (
         f"has been changed on disk: its SHA-256 is {found.sha256[:12]}…, "
@@ -48,17 +48,24 @@ def fault_of(export: Export, file: dict[str, Any]) -> str:
     )
 
 
-def _written_now(path: Path, file: dict[str, Any]) -> str:
+def _written_now(export: Export, path: Path, file: dict[str, Any]) -> str:
     """The hash that a Parquet file of the JSONL's rows has today: another pyarrow, other bytes."""
-    jsonl = path.parents[1] / f"{file['split']}.jsonl"
-    if path.suffix != ".parquet" or not jsonl.is_file():
+    rows_per_shard = export.manifest.get("rows_per_shard")
+    if path.suffix != ".parquet" or not rows_per_shard:
         return ""
-    with tempfile.TemporaryDirectory() as folder, jsonl.open("rb") as lines:
-        draft = Path(folder, path.name)
+    config = CONFIGS[file["config"]]
+    lines = Path(settings.DATA_DIR, export.folder, config.lines_folder, f"{file['split']}.jsonl")
+    if not lines.is_file():
+        return ""
+    first = int(path.name.split("-")[1]) * rows_per_shard
+    with tempfile.TemporaryDirectory() as folder, lines.open("rb") as rows:
         try:
-            with TableFile(draft, SFT_SCHEMA) as table:
-                for line in lines:
-                    table.write(orjson.loads(line))
-        except (orjson.JSONDecodeError, pa.ArrowException):
+            written = write_lines(
+                islice(rows, first, first + rows_per_shard),
+                FilePair(file["split"], Path(folder, "lines"), Path(folder, path.name)),
+                config.schema,
+            )
+        except pa.ArrowException:
             return ""
-        return file_facts(draft, split=file["split"], rows=file["rows"]).sha256
+        (_lines, (parquet, num_rows)) = written.files
+        return file_facts(parquet, split=file["split"], rows=num_rows).sha256

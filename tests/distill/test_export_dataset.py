@@ -17,7 +17,17 @@ import yaml
 
 from distill.logic.errors import InputError
 from distill.logic.reasons import Reason
-from distill.models import Dataset, Decision, Export, ExportedCompletion, Label, Recipe, Sample
+from distill.models import (
+    CompletionState,
+    Dataset,
+    Decision,
+    Export,
+    ExportedCompletion,
+    Label,
+    Recipe,
+    Sample,
+    SampleDraw,
+)
 from distill.services.delete_dataset import delete_dataset
 from distill.services.export import export_dataset
 from distill.services.manifest import make_manifest
@@ -167,9 +177,14 @@ def build_twice(dataset: Dataset, order: Callable[[list[int]], list[int]]) -> No
             make_judgement(completion, judge=f"judge-{judge}")
         make_verdict(completion, run)
         make_label(completion, reviewer=reviewer)
-    for number in order(list(range(3))):
-        reasons = [(Reason.TOO_SHORT,), (Reason.CITATION,), (Reason.REFUSAL,)][number]
-        make_sample_draw(run, state="rejected", reasons=reasons)
+        reason = [Reason.TOO_SHORT, Reason.CITATION, Reason.REFUSAL][number % 3]
+        other = make_completion(
+            sample, key=f"{number + 50:032x}", draw=1, state="rejected", reasons=[reason]
+        )
+        verdict = make_verdict(other, run, reasons=[reason])
+        SampleDraw.objects.create(
+            run=run, sample=sample, draw=1, state="rejected", completion=other, verdict=verdict
+        )
 
 
 def test_the_order_of_insertion_leaves_no_trace(data_dir, settings, tmp_path):
@@ -186,7 +201,7 @@ def test_the_order_of_insertion_leaves_no_trace(data_dir, settings, tmp_path):
         dataset.delete()
         Recipe.objects.all().delete()
     assert found[0] == found[1]
-    assert len(found[0]) == 8
+    assert len(found[0]) == 5 * 6 + 3
 
 
 def test_the_best_of_several_attempts_is_taken(data_dir):
@@ -203,15 +218,18 @@ def test_the_best_of_several_attempts_is_taken(data_dir):
 def test_gate_leaves_out_rejected_and_flagged_completions(data_dir):
     dataset = make_dataset()
     kept = make_completion(dataset=dataset)
-    make_judgement(kept, flags=["off_topic", "no safety issue"])
+    make_judgement(kept, flags=["off_topic"])
     make_label(make_completion(dataset=dataset), outcome=Label.Outcome.REJECTED)
     make_completion(dataset=dataset, state="rejected", reasons=[Reason.LOW_SCORE])
-    make_judgement(make_completion(dataset=dataset), flags=["off_topic", "Safety_pathogen"])
-    looked_at = make_completion(dataset=dataset)
-    make_judgement(looked_at, flags=["safety_dual_use"])
+    unseen, looked_at = make_completion(dataset=dataset), make_completion(dataset=dataset)
+    CompletionState.objects.filter(completion__in=[unseen, looked_at]).update(
+        flags=[Reason.PATHOGEN]
+    )
     make_label(looked_at)
     export = export_dataset(dataset=dataset, policy=GATE)
     assert completion_ids(data_dir, export) == {kept.key, looked_at.key}
+    flags = {row["completion_id"]: row["gate_flags"] for row in lines_of(data_dir, export)}
+    assert flags == {kept.key: [], looked_at.key: ["pathogen"]}
 
 
 def test_reviewed_takes_only_what_people_accepted(data_dir):
@@ -295,7 +313,7 @@ def test_a_dataset_that_is_deleted_meanwhile_leaves_nothing_behind(accepted, dat
         delete_dataset(dataset_id=accepted.pk)
         return manifest
 
-    monkeypatch.setattr("distill.services.export.make_manifest", make_and_delete)
+    monkeypatch.setattr("distill.services.export_files.make_manifest", make_and_delete)
     with pytest.raises(InputError, match="has been deleted meanwhile"):
         export_dataset(dataset=accepted, policy="reviewed")
     assert not [path for path in data_dir.rglob("*") if path.is_file()]

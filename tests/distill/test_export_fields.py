@@ -165,7 +165,8 @@ def test_the_cards_head_is_what_the_hub_reads(data_dir, policy, creators):
     config = yaml.safe_load(head)
     assert config["annotations_creators"] == creators
     assert config["task_categories"] == ["text-generation"]
-    features = {one["name"]: one for one in config["dataset_info"]["features"]}
+    info = {one["config_name"]: one for one in config["dataset_info"]}
+    features = {one["name"]: one for one in info["messages"]["features"]}
     assert list(features) == SFT_SCHEMA.names
     assert features["messages"]["list"] == [
         {"name": "role", "dtype": "string"},

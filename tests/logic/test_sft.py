@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from distill.logic.prices import FREE
 from distill.logic.reasons import Reason
 from distill.logic.recipe import Recipe
-from distill.logic.sft import SFT_SCHEMA, gate_version, prompt_version, sft_bytes, sft_row
+from distill.logic.sft import (
+    SFT_SCHEMA,
+    gate_version,
+    params_json,
+    prompt_version,
+    sft_bytes,
+    sft_row,
+)
 from distill.logic.templates import SHIPPED
 from distill.logic.types import Message, Scores
 
@@ -37,7 +44,7 @@ def row(**change):
         "split": "train",
         "teacher": "offline:extractive",
         "model": "extractive",
-        "teacher_params": {"temperature": 0.2, "max_tokens": 1024},
+        "teacher_params": params_json({"temperature": 0.2, "max_tokens": 1024}),
         "prompt_version": "pair@0123456789ab",
         "draw": 0,
         "attempt": 1,
@@ -49,9 +56,11 @@ def row(**change):
         "judge_scores": [Scores("F", {"plausibility": 1, "grounding": 0.5})],
         "mean_score": 0.75,
         "gate_version": "0123456789ab",
-        "gate_reasons": [Reason.SAFETY],
+        "gate_reasons": [Reason.CITATION],
+        "gate_flags": [Reason.SAFETY],
         "decision": "accept",
         "label_basis": "single",
+        "reviewer": "reviewer-1",
         "recipe_hash": "ab" * 32,
     }
     return sft_row(**{**values, **change})
@@ -117,7 +126,8 @@ def test_scores_are_flat_and_reasons_are_codes():
         {"judge": "F", "dimension": "plausibility", "score": 1.0},
         {"judge": "F", "dimension": "grounding", "score": 0.5},
     ]
-    assert row()["gate_reasons"] == ["safety"]
+    assert row()["gate_reasons"] == ["citation"]
+    assert row()["gate_flags"] == ["safety"]
 
 
 def test_what_is_not_known_is_null_and_a_free_answer_costs_zero():

@@ -69,12 +69,13 @@ def look_at_file(path: Path, *, on_row: OnRow | None = None) -> Source:
 
 
 def export_files(export: Export) -> dict[str, Path]:
-    """The export's JSONL file by split; a split without rows has an empty one."""
+    """The export's JSONL file of chats by split; a split without rows has an empty one."""
     folder = Path(settings.DATA_DIR) / export.folder
     return {
         file["split"]: folder / file["name"]
         for file in export.manifest["files"]
-        if file["split"] in SPLITS and file["name"].endswith(".jsonl")
+        # Other configs hold the same rows in other forms; exports of old have only the one.
+        if file["name"] == f"{file['split']}.jsonl"
     }
 
 
