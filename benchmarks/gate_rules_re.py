@@ -1,0 +1,101 @@
+"""Four of the rules (length, verbs, citations, formatting) row by row with Python's `re`.
+
+What the columnar rules are measured against: the same patterns, read from the rules themselves and
+put into Python's dialect, so that both must come to the same.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+
+from distill.logic.reasons import Reason
+from distill.logic.rules import RulesConfig, science, text
+from distill.logic.rules.base import with_ascii_edges
+
+COMPARED = (
+    Reason.TOO_SHORT,
+    Reason.NO_ACTION_VERB,
+    Reason.CITATION,
+    Reason.BROKEN_FORMATTING,
+)
+IsHit = Callable[[str], bool]
+
+
+def only_compared(config: RulesConfig) -> RulesConfig:
+    """The same settings with every other rule switched off."""
+    codes = {reason.value for reason in Reason} & set(RulesConfig.model_fields)
+    switches = {code: code in {reason.value for reason in COMPARED} for code in codes}
+    return config.model_copy(update=switches)
+
+
+def compile_checks(config: RulesConfig) -> tuple[IsHit, ...]:
+    """One function a rule, each saying of a text whether the rule hits it."""
+    forms = sorted({form for verb in config.action_verbs for form in science.inflect(verb)})
+    verbs = translate(with_ascii_edges(rf"(?i)\b(?:{'|'.join(forms)})\b"))
+    citations = translate(with_ascii_edges("|".join(science._CITATIONS)))  # noqa: SLF001
+    return (
+        lambda one: len(one.strip()) <= config.min_chars,
+        lambda one: not verbs.search(one),
+        lambda one: citations.search(one) is not None,
+        _formatting(),
+    )
+
+
+def passes(one: str, checks: tuple[IsHit, ...]) -> bool:
+    """Whether no rule hits; every rule is asked, as all reasons are wanted."""
+    hits = [is_hit(one) for is_hit in checks]
+    return True not in hits
+
+
+def translate(pattern: str) -> re.Pattern[str]:
+    """A pattern of the rules' linear-time engine in Python's dialect."""
+    pattern = pattern.replace(r"[\p{L}", f"[{_letters('L')}").replace(
+        r"\p{Lu}", f"[{_letters('Lu')}]"
+    )
+    pattern = pattern.replace("(?-u:", "(?a:").replace(r"\x{FFFD}", "\ufffd")
+    if not pattern.startswith("(?m)"):
+        # Python's `$` also stands before a last line break.
+        pattern = re.sub(r"\$(?=\)|$)", r"\\Z", pattern)
+    return re.compile(pattern)
+
+
+@cache
+def _letters(category: str) -> str:
+    """The letters of a category of Unicode, as ranges for a character class."""
+    codes = [
+        code
+        for code in range(sys.maxunicode)
+        if unicodedata.category(chr(code)).startswith(category)
+    ]
+    starts = [code for code, before in zip(codes, [-1, *codes], strict=False) if code != before + 1]
+    ends = [code for code, after in zip(codes, [*codes[1:], -1], strict=True) if after != code + 1]
+    return "".join(f"{chr(one)}-{chr(other)}" for one, other in zip(starts, ends, strict=True))
+
+
+def _formatting() -> IsHit:
+    patterns = [translate(fault.pattern) for fault in text._FAULTS if fault.pattern]  # noqa: SLF001
+    fence, bold, power = (
+        translate(pattern) for pattern in (r"(?m)^[ \t]*```", r"\*\*", r"\d\*\*[-+]?\d")
+    )
+    opening, closing, enumerator = (
+        translate(pattern)
+        for pattern in (text._OPENING, text._CLOSING, text._ENUMERATOR)  # noqa: SLF001
+    )
+
+    def is_broken(one: str) -> bool:
+        opened, closed = len(opening.findall(one)), len(closing.findall(one))
+        return any(
+            [
+                *[pattern.search(one) for pattern in patterns],
+                len(fence.findall(one)) % 2,
+                (len(bold.findall(one)) + len(power.findall(one))) % 2,
+                opened > closed,
+                closed > opened + len(enumerator.findall(one)),
+            ]
+        )
+
+    return is_broken
