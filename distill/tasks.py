@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from django.conf import settings
@@ -96,12 +96,16 @@ def run_export_of_run(run_id: int) -> None:
     export_run(run_id=run_id)
 
 
-def enqueue_export(dataset_id: int, policy: str, user_id: int | None = None) -> None:
-    """Let a worker write an export."""
-    enqueue(run_export, dataset_id, policy, user_id)
+def enqueue_export(
+    dataset_id: int, policy: str, user_id: int | None = None, configs: Sequence[str] = ()
+) -> None:
+    """Let a worker write an export, in these configs; in all where none is named."""
+    enqueue(run_export, dataset_id, policy, user_id, list(configs))
 
 
-def run_export(dataset_id: int, policy: str, user_id: int | None = None) -> None:
+def run_export(
+    dataset_id: int, policy: str, user_id: int | None = None, configs: Sequence[str] = ()
+) -> None:
     """Write an export of the dataset; the same rows again change nothing.
 
     Where nothing is eligible any more, or the disk is full, the page of the exports says so.
@@ -111,7 +115,7 @@ def run_export(dataset_id: int, policy: str, user_id: int | None = None) -> None
         return
     user = User.objects.filter(pk=user_id or 0).first()
     try:
-        export_dataset(dataset=dataset, policy=policy, user=user)
+        export_dataset(dataset=dataset, policy=policy, user=user, configs=configs)
     except DistillError as error:
         logger.warning("No export of %s: %s", dataset, error)
         note_failed_export(dataset=dataset, why=str(error))

@@ -24,6 +24,7 @@ from distill.api.endpoints import (
     read,
 )
 from distill.api.permissions import LEADS
+from distill.logic.sft_configs import CONFIGS
 from distill.models import Dataset, Export
 from distill.queries.eligible import count_eligible
 from distill.queries.exports import ExportView as StoredExport
@@ -67,6 +68,12 @@ class ExportQuery(PageQuery):
 
 class ExportInput(InputSerializer):
     dataset = serializers.IntegerField(min_value=1, max_value=MAX_ID, help_text="Its id.")
+    configs = serializers.ListField(
+        child=serializers.ChoiceField(list(CONFIGS)),
+        required=False,
+        default=list,
+        help_text="The forms to write beside `messages`; all of them where none is named.",
+    )
     policy = serializers.ChoiceField(
         Export.Policy.choices,
         required=False,
@@ -115,10 +122,15 @@ class ExportsView(ApiView):
         if dataset is None:
             raise serializers.ValidationError({"dataset": ["There is no dataset with this id."]})
         if count_eligible(dataset=dataset, policy=given["policy"]) > tasks.EXPORTED_AT_ONCE:
-            tasks.enqueue_export(dataset.pk, given["policy"], request.user.pk)
+            tasks.enqueue_export(dataset.pk, given["policy"], request.user.pk, given["configs"])
             return Response(status=202)
         newest = dataset.exports.first()
-        made = export_dataset(dataset=dataset, policy=given["policy"], user=request.user)
+        made = export_dataset(
+            dataset=dataset,
+            policy=given["policy"],
+            user=request.user,
+            configs=given["configs"],
+        )
         is_new = newest is None or made.pk > newest.pk
         return Response(ExportDetailSerializer(made).data, status=201 if is_new else 200)
 

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from distill.logic.export_head import card_head
-from distill.logic.sft_configs import CONFIGS, SPLITS
+from distill.logic.export_snippets import load_snippet
+from distill.logic.sft_configs import CONFIGS, MAIN, SPLITS
 
 STAND_IN = "offline:"
 _POLICIES = {
@@ -142,7 +143,8 @@ def _configs(manifest: Mapping[str, Any]) -> str:
         if (counts := manifest["configs"].get(name))
     ]
     lines = ["## Configs", "", "| config | rows | what it is |", "| --- | ---: | --- |", *rows, ""]
-    return "\n".join([*lines, *_LOADING])
+    snippets = ["```python", load_snippet(MAIN, dataset=manifest["dataset"]), "```"]
+    return "\n".join([*lines, *_LOADING, *snippets])
 
 
 _LOADING = (
@@ -151,12 +153,6 @@ _LOADING = (
     "reads `dataset_info.json`, with this folder as its `dataset_dir`; axolotl takes "
     "`train.jsonl` with `type: chat_template` and `field_messages: messages`.",
     "",
-    "```python",
-    "from datasets import load_dataset",
-    "",
-    'rows = load_dataset("path/to/this/folder", split="train")',
-    'pairs = load_dataset("path/to/this/folder", "preference", split="train")',
-    "```",
 )
 
 

@@ -19,6 +19,7 @@ from distill.logic.regeneration import RegenerationConfig
 from distill.logic.retry import Deadlines, RetryPolicy
 from distill.logic.rubric import Rubric
 from distill.logic.rules.base import RulesConfig
+from distill.logic.screening import ScreeningConfig
 from distill.logic.templates import SHIPPED, Template
 
 
@@ -92,10 +93,14 @@ def _known_price(teacher: str, price: TokenPrice | None) -> TokenPrice | None:
 
 class ExportConfig(Document):
     """`reviewed` takes what a person accepted, `gold` what several people agreed on or one settled,
-    `gate` what passed the gate."""
+    `gate` what passed the gate. `configs` are the forms that are written, all where none is named."""
 
     policy: Literal["reviewed", "gate", "gold"] = "reviewed"
     include_system: bool = True
+    configs: tuple[
+        Literal["messages", "prompt_completion", "alpaca", "preference", "rejected"], ...
+    ] = ()
+    rows_per_shard: Annotated[int, between(1_000, 10_000_000)] = 250_000
 
 
 class Recipe(Document):
@@ -110,6 +115,7 @@ class Recipe(Document):
     rubric: Rubric = Rubric()
     gate: GateConfig = GateConfig()
     regeneration: RegenerationConfig = RegenerationConfig()
+    screening: ScreeningConfig = ScreeningConfig()
     export: ExportConfig = ExportConfig()
     retry: RetryPolicy = RetryPolicy()
     deadlines: Deadlines = Deadlines()

@@ -13,7 +13,8 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 
 from distill.logic.export_card import is_stand_in
-from distill.logic.sft_configs import SPLITS
+from distill.logic.export_snippets import load_snippet
+from distill.logic.sft_configs import CONFIGS, MAIN, SPLITS
 from distill.models import Decision, Export, Label, Recipe, RunEvent
 
 MAX_CHANGED = 1_000
@@ -45,6 +46,17 @@ class ShownRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownConfig:
+    """One config of an export: rows, size of its files, and how it is read."""
+
+    name: str
+    about: str
+    counts: Mapping[str, int]
+    num_bytes: int
+    snippet: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExportView:
     """An export, and what its manifest says of it."""
 
@@ -63,6 +75,17 @@ class ExportView:
     def empty_splits(self) -> list[str]:
         """The splits without a row, where others have some."""
         return [name for name, count in self.splits if not count] if self.counts["total"] else []
+
+    @property
+    def configs(self) -> list[ShownConfig]:
+        """Its configs; exports of old have the chats alone."""
+        counted = self.export.manifest.get("configs", {MAIN: self.counts})
+        return [self._config(name, counted[name]) for name in CONFIGS if name in counted]
+
+    def _config(self, name: str, counts: Mapping[str, int]) -> ShownConfig:
+        sizes = (file["bytes"] for file in self.files if _config_of(file) == name)
+        snippet = load_snippet(name, dataset=self.export.dataset.name)
+        return ShownConfig(name, CONFIGS[name].about, counts, sum(sizes), snippet)
 
     @property
     def files(self) -> list[dict[str, Any]]:
@@ -91,6 +114,11 @@ class ExportView:
     def _is_there(self, file: Mapping[str, Any]) -> bool:
         path = self.folder / file["name"]
         return path.is_file() and bool(path.stat().st_size == file["bytes"])
+
+
+def _config_of(file: Mapping[str, Any]) -> str:
+    """The config of a file of rows; none of the card's."""
+    return str(file.get("config", MAIN)) if file["split"] else ""
 
 
 def all_exports() -> QuerySet[Export]:

@@ -52,6 +52,8 @@ def export_dataset(
     dataset is deleted meanwhile.
     """
     wanted = chosen_configs(configs)
+    if rows_per_shard < 1:
+        raise InputError("A Parquet file needs one row at least: give more rows per shard.")
     ids = eligible_ids(dataset=dataset, policy=policy)
     if not ids:
         raise InputError(why_nothing(dataset, policy=policy))

@@ -20,9 +20,15 @@ def export_run(*, run_id: int) -> Export | None:
     if run_id not in runs_to_export():
         return None
     run = Run.objects.select_related("dataset", "recipe", "created_by").get(id=run_id)
-    policy = run.recipe.content.export.policy
+    wanted = run.recipe.content.export
     try:
-        export = export_dataset(dataset=run.dataset, policy=policy, user=run.created_by)
+        export = export_dataset(
+            dataset=run.dataset,
+            policy=wanted.policy,
+            user=run.created_by,
+            configs=wanted.configs,
+            rows_per_shard=wanted.rows_per_shard,
+        )
     except DistillError as error:
         logger.warning("No export of %s: %s", run.dataset, error)
         _note(run, RunEvent.Level.ERROR, f"{NO_EXPORT}{error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.contrib import messages
 from django.http import FileResponse, Http404, HttpResponse, StreamingHttpResponse
@@ -15,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from distill.forms.exports import ExportForm
 from distill.http import AuthedRequest, keyset_page, render_partial, require_role
 from distill.logic.errors import DistillError
+from distill.logic.sft_configs import CONFIGS
 from distill.models import Dataset, Export
 from distill.queries.eligible import MAX_COUNTED, count_eligible
 from distill.queries.export_manifest import why_nothing
@@ -62,6 +64,7 @@ def _page(request: AuthedRequest, form: ExportForm, *, status: int = 200) -> Htt
         context |= {
             "chosen": dataset,
             "taken": Export.Policy(policy).label.lower(),
+            "configs": [CONFIGS[name] for name in form.cleaned_data["configs"]],
             "num_eligible": num,
             "max_counted": MAX_COUNTED,
             "why_nothing": "" if num else why_nothing(dataset, policy=policy),
@@ -76,17 +79,19 @@ def _create(request: AuthedRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, form, status=422)
     dataset, policy = form.cleaned_data["dataset"], form.cleaned_data["policy"]
+    configs = form.cleaned_data["configs"]
     if count_eligible(dataset=dataset, policy=policy) > EXPORTED_AT_ONCE:
-        enqueue_export(dataset.pk, policy, request.user.pk)
+        enqueue_export(dataset.pk, policy, request.user.pk, configs)
         messages.info(request, f"The export of {dataset} is being written; it will appear here.")
         return redirect("distill:exports")
-    return _export_now(request, dataset, policy)
+    return _export_now(request, form.cleaned_data)
 
 
-def _export_now(request: AuthedRequest, dataset: Dataset, policy: str) -> HttpResponse:
+def _export_now(request: AuthedRequest, wanted: dict[str, Any]) -> HttpResponse:
+    dataset: Dataset = wanted["dataset"]
     newest = dataset.exports.first()
     try:
-        made = export_dataset(dataset=dataset, policy=policy, user=request.user)
+        made = export_dataset(user=request.user, **wanted)
     except DistillError as error:
         messages.error(request, str(error))
         return redirect("distill:exports")

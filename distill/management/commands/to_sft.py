@@ -9,12 +9,14 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 
 from distill.logic.recipe import Recipe as RecipeContent
+from distill.logic.sft_configs import CONFIGS, MAIN
 from distill.management import stage
 from distill.management.destination import add_destination, destination
 from distill.management.paths import data_path, shown
 from distill.models import Dataset, Export, Run
 from distill.services.export import export_dataset
 from distill.services.recipes import save_recipe
+from distill.services.sft_files import ROWS_PER_SHARD
 from distill.services.tables import write_sft
 
 
@@ -25,6 +27,10 @@ By dataset, as a numbered export under the data folder (the same rows again give
 or into a file of your own:
     manage.py to_sft --dataset demo --policy reviewed
     manage.py to_sft --dataset demo --policy gate --dst sft.jsonl
+    manage.py to_sft --dataset demo --configs prompt_completion,preference
+
+A numbered export holds the chats (messages) and, in a folder each, the same as prompt and completion,
+as Alpaca with LLaMA-Factory's dataset_info.json, pairs for preference training, and what was rejected.
 
 In the guide's file form every row of the file that passes the (free) rules is taken:
     manage.py to_sft --src filtered.parquet --dst sft_scientific_v1.jsonl
@@ -48,6 +54,20 @@ Splits go by source document. Beside x.jsonl stand x.parquet, both for each spli
             help="with --dataset: what passed the gate, what a person accepted, or what several "
             "agreed on or one settled (gold); default: %(default)s",
         )
+        parser.add_argument(
+            "--configs",
+            default="",
+            metavar="A,B",
+            help="of a numbered export: which forms are written beside messages, out of "
+            f"{', '.join(name for name in CONFIGS if name != MAIN)}; default: all",
+        )
+        parser.add_argument(
+            "--rows-per-shard",
+            type=int,
+            default=ROWS_PER_SHARD,
+            metavar="N",
+            help="of a numbered export: rows in one Parquet file at most; default: %(default)s",
+        )
         stage.add_recipe(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -58,7 +78,12 @@ Splits go by source document. Beside x.jsonl stand x.parquet, both for each spli
         elif dst:
             self._write(dataset, options["policy"], dst)
         else:
-            export = export_dataset(dataset=dataset, policy=options["policy"])
+            export = export_dataset(
+                dataset=dataset,
+                policy=options["policy"],
+                configs=options["configs"].split(",") if options["configs"] else (),
+                rows_per_shard=options["rows_per_shard"],
+            )
             folder = Path(settings.DATA_DIR, export.folder)
             self.stdout.write(f"{export} in {shown(folder)}")
 
