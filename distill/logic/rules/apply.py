@@ -9,6 +9,7 @@ from functools import lru_cache
 import polars as pl
 
 from distill.logic.rules.base import Rule, RulesConfig
+from distill.logic.rules.grounding import COPIED_SOURCE, OFF_SOURCE
 from distill.logic.rules.refusal import REFUSAL
 from distill.logic.rules.safety import HAZARD
 from distill.logic.rules.science import CITATION, NO_ACTION_VERB
@@ -21,6 +22,8 @@ RULES: tuple[Rule, ...] = (
     CITATION,
     BROKEN_FORMATTING,
     REFUSAL,
+    COPIED_SOURCE,
+    OFF_SOURCE,
     HAZARD,
 )
 """In the order in which their findings are listed. A new rule is added here."""

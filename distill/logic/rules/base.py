@@ -51,17 +51,27 @@ class RulesConfig(Document):
 
     `min_chars`: a text must have more characters than this (the guide: "Length > 120 chars").
     `action_verbs`: base forms; measures, measured and measuring follow from measure.
+    `max_copied`: the share of runs of five words, of the text or of its hypothesis, that may stand
+    in the source. Of the 5,234 well-formed replies that the extractive stand-in gives to PubMedQA
+    and SciTLDR, which quote whole sentences, none has more than 0.47, and 1 % more than 0.38.
+    `min_overlap`: the share of the hypothesis's content words that must stand in the source. Of
+    the same replies 0 % and 1.4 % have less than 0.12, beside another passage of the same file
+    84 % and 74 %.
     """
 
     min_chars: Annotated[int, between(0, 100_000)] = 120
     action_verbs: tuple[Annotated[str, AfterValidator(_check_verb)], ...] = (
         GUIDE_VERBS + FURTHER_VERBS
     )
+    max_copied: Annotated[float, between(0, 1)] = 0.6
+    min_overlap: Annotated[float, between(0, 1)] = 0.12
     too_short: bool = True
     no_action_verb: bool = True
     citation: bool = True
     broken_formatting: bool = True
     refusal: bool = True
+    copied_source: bool = True
+    off_source: bool = True
     hazard: bool = True
 
     def is_on(self, code: Reason) -> bool:
