@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from distill.logic.reasons import Reason
+from distill.logic.sft import SFT_SCHEMA
+from distill.logic.sft_configs import CONFIGS
 from distill.services.export import export_dataset
 from tests.builders import make_completion, make_dataset, make_judgement, make_label, make_sample
 
@@ -25,10 +28,14 @@ OFFLINE = {
 }
 
 
-def test_it_loads_in_datasets_and_trains_a_step_in_trl(data_dir, tmp_path):
+def test_every_config_loads_in_datasets_and_three_train_a_step_in_trl(data_dir, tmp_path):
     dataset = make_dataset()
     for split in ("train", "train", "train", "validation"):
-        completion = make_completion(make_sample(dataset, split=split))
+        sample = make_sample(dataset, split=split)
+        first = make_completion(
+            sample, state="rejected", reasons=[Reason.TOO_SHORT], fields={"hypothesis": "Soils."}
+        )
+        completion = make_completion(sample, attempt=2, parent=first)
         make_judgement(completion)
         make_label(completion)
     export = export_dataset(dataset=dataset, policy="reviewed")
@@ -38,13 +45,18 @@ def test_it_loads_in_datasets_and_trains_a_step_in_trl(data_dir, tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=170,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
-    assert said["rows"] == {"train": 3, "validation": 1}, "an empty split is not in the card"
-    assert said["same_rows"]
-    assert said["same_features"]
-    assert math.isfinite(said["loss"])
-    assert said["loss"] > 0
+    assert list(said["configs"]) == list(CONFIGS)
+    for config, found in said["configs"].items():
+        assert found["rows"] == {"train": 3, "validation": 1}, "an empty split is not in the card"
+        assert found["counts_in_card"] == found["rows"], config
+        assert found["same_rows"], config
+        assert found["same_features"], config
+    assert said["default_columns"] == SFT_SCHEMA.names
+    for config, loss in said["losses"].items():
+        assert math.isfinite(loss), config
+        assert loss > 0, config
