@@ -13,31 +13,25 @@ over all requests of the single client, `to_healthz` how many times the median p
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
-import signal
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.client import HTTPConnection
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
+
+from benchmarks.served_site import Browser, log_in, new_folder, percentile, prepare, serve
 
 NUM_SAMPLES = 10_000 if os.environ.get("QUICK") else 100_000
 NUM_ROUNDS = 30
 NUM_CLIENTS = 8
 NUM_CONCURRENT_ROUNDS = 4
 QUEUE = "/review/2/"
-ROOT = Path(__file__).resolve().parent.parent
 
 Times = dict[str, list[float]]
 
@@ -107,63 +101,21 @@ PAGES = (
 )
 
 
-@dataclass(slots=True)
-class Browser:
-    """Somebody's session; a connection for each request."""
-
-    port: int
-    cookies: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
-    """What the last request took, until its last byte."""
-
-    def get(self, path: str, *, target: str = "") -> str:
-        return self._ask("GET", path, "", target)
-
-    def post(self, path: str, fields: Mapping[str, str], *, target: str = "") -> str:
-        token = {"csrfmiddlewaretoken": self.cookies["csrftoken"]}
-        return self._ask("POST", path, urlencode({**fields, **token}), target)
-
-    def _ask(self, method: str, path: str, body: str, target: str) -> str:
-        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        if body:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        if target:
-            headers |= {"HX-Request": "true", "HX-Target": target}
-        start = time.perf_counter()
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        self.seconds = time.perf_counter() - start
-        connection.close()
-        for cookie in answer.headers.get_all("Set-Cookie", []):
-            name, _, value = cookie.partition(";")[0].partition("=")
-            self.cookies[name] = value
-        expected = (302,) if method == "POST" and not target else (200, 204, 286)
-        if answer.status not in expected:
-            raise SystemExit(f"{method} {path} answered {answer.status}:\n{text[:500]}")
-        return text
-
-
 def main() -> None:
     """Build, serve, measure, print; whatever was started is stopped, however that ends."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    folder = Path(tempfile.mkdtemp(prefix="nexa-bench-", dir="/tmp"))
-    # Open for the account that runs the server when root may not use namespaces.
-    folder.chmod(0o755)
-    print(json.dumps(_measure(folder)))
+    print(json.dumps(_measure(new_folder())))
 
 
 def _measure(data: Path) -> dict[str, object]:
     start = time.perf_counter()
-    _prepare(data)
+    prepare(data)
     from benchmarks.large_site import build_site
 
     rows = build_site(NUM_SAMPLES)
     _say(f"built in {time.perf_counter() - start:.0f} s: {rows}")
     queries = {page.name: _count_queries(page) for page in PAGES}
-    with _serve(data) as port:
-        browsers = _log_in(port)
+    with serve(data) as port:
+        browsers = log_in(port)
         # Both workers and their threads compile their templates and connect.
         _ask_together(port, browsers, PAGES, num_rounds=1)
         healthz, single = _ask_alone(port, browsers)
@@ -176,11 +128,11 @@ def _measure(data: Path) -> dict[str, object]:
     everything = _all(single)
     return {
         "rows": rows,
-        "pages_p95_ms": _percentile(everything, 95),
-        "pages_p50_ms": _percentile(everything, 50),
-        "healthz_p50_ms": _percentile(healthz, 50),
+        "pages_p95_ms": percentile(everything, 95),
+        "pages_p50_ms": percentile(everything, 50),
+        "healthz_p50_ms": percentile(healthz, 50),
         "to_healthz": round(statistics.median(everything) / statistics.median(healthz), 1),
-        "concurrent_p95_ms": _percentile(_all(together), 95),
+        "concurrent_p95_ms": percentile(_all(together), 95),
         "by_page": {
             name: summary | {"queries": queries[name]} if name in queries else summary
             for name, summary in by_page.items()
@@ -189,90 +141,7 @@ def _measure(data: Path) -> dict[str, object]:
     }
 
 
-# --- the site ---
-
-
-def _prepare(data: Path) -> None:
-    """A new database and the static files, for this process and those that it starts."""
-    os.environ.pop("DATABASE_URL", None)
-    os.environ |= {
-        "NEXA_DATA_DIR": str(data),
-        "DJANGO_SETTINGS_MODULE": "nexa_site.settings",
-        "ALLOWED_HOSTS": "127.0.0.1",
-        "DEBUG": "",
-        "LOG_LEVEL": "ERROR",
-    }
-    from nexa_site import keeper
-
-    # Lasts as long as this process, however that ends; then the keeper removes all of it.
-    keeper.attach(data, throw_away=True)
-    import django
-    from django.core.management import call_command
-
-    django.setup()
-    call_command("migrate", verbosity=0)
-    call_command("collectstatic", interactive=False, verbosity=0)
-
-
-@contextmanager
-def _serve(data: Path) -> Iterator[int]:
-    """Run the Procfile's `web` on a free port; a guardian ends it should this process be killed."""
-    from nexa_site import guardian, procfile
-    from nexa_site.children import Guard
-
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    variables = {"WEB_WORKERS": "2", "WEB_THREADS": "8", **os.environ, "PORT": str(port)}
-    entries = procfile.read(ROOT / "Procfile", variables)
-    web = next(entry for entry in entries if entry.name == "web")
-    guard = Guard()
-    with (data / "web.log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", *web.argv],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    guard.add(server.pid)
-    try:
-        _wait_for(port, server, data / "web.log")
-        yield port
-    finally:
-        server.terminate()
-        try:
-            server.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            guardian.kill_group(server.pid)
-        guard.remove(server.pid)
-        guard.close()
-
-
-def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            Browser(port).get("/healthz")
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise SystemExit(f"The web server did not answer:\n{log.read_text()[-2000:]}")
-
-
 # --- asking ---
-
-
-def _log_in(port: int) -> dict[str, Browser]:
-    from benchmarks.large_site import PASSWORD, PEOPLE
-
-    browsers = {}
-    for name in (*PEOPLE, "admin"):
-        browsers[name] = browser = Browser(port)
-        browser.get("/login/")
-        browser.post("/login/", {"username": name, "password": PASSWORD})
-    return browsers
 
 
 def _ask_alone(port: int, browsers: Mapping[str, Browser]) -> tuple[list[float], Times]:
@@ -350,14 +219,10 @@ def _all(times: Times) -> list[float]:
 
 def _summary(times: list[float]) -> dict[str, float]:
     return {
-        "p50_ms": _percentile(times, 50),
-        "p95_ms": _percentile(times, 95),
-        "max_ms": _percentile(times, 100),
+        "p50_ms": percentile(times, 50),
+        "p95_ms": percentile(times, 95),
+        "max_ms": percentile(times, 100),
     }
-
-
-def _percentile(times: list[float], percent: int) -> float:
-    return round(1000 * sorted(times)[math.ceil(len(times) * percent / 100) - 1], 1)
 
 
 def _say(text: str) -> None:
