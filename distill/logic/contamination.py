@@ -102,13 +102,15 @@ def find_suspects(texts: Sequence[str], held_out: HeldOutRuns, *, drop_words: in
 def locate(
     texts: Sequence[str], names: Sequence[str], wanted: Hashes, size: int
 ) -> Iterator[tuple[int, Place]]:
-    """Each wanted run (a sorted array of hashes) that one of these held-out texts has."""
+    """Each of the wanted runs (a sorted array of hashes) that these held-out texts have, once."""
     if not len(wanted):
         return
     runs = _whole_runs(hash_words(texts), size)
     places = np.searchsorted(wanted, runs.hashes)
     places[places == len(wanted)] = 0
-    for hit in np.flatnonzero(wanted[places] == runs.hashes).tolist():
+    hits = np.flatnonzero(wanted[places] == runs.hashes)
+    _, firsts = np.unique(runs.hashes[hits], return_index=True)
+    for hit in hits[firsts].tolist():
         text = int(np.searchsorted(runs.offsets, hit, side="right")) - 1
         start = hit - int(runs.offsets[text])
         words = list_words(texts[text])[start : start + max(_SHOWN_WORDS, size)]

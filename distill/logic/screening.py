@@ -1,12 +1,14 @@
-"""What a recipe says about the screening of an export: copies, and held-out text in training text."""
+"""The screening of an export: what a recipe says of it, and what it finds."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Self
 
 from pydantic import model_validator
 
 from distill.logic.documents import Document, between
+from distill.logic.reasons import Reason
 
 
 class ScreeningConfig(Document):
@@ -38,3 +40,19 @@ class ScreeningConfig(Document):
     def lowest_similarity(self) -> float:
         """From where on pairs have to be found."""
         return self.max_similarity if self.flag_above is None else self.flag_above
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why a completion is dropped (or only flagged). `place` and `other` are places in a ranking.
+
+    `similarity` is the exact Jaccard of two copies; `held_out` names the file or the split.
+    """
+
+    place: int
+    reason: Reason
+    is_dropped: bool
+    other: int | None = None
+    held_out: str = ""
+    similarity: float | None = None
+    matched_text: str = ""

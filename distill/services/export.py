@@ -20,11 +20,12 @@ from django.db.models import Max
 
 from distill.logic.errors import InputError
 from distill.logic.sft_configs import chosen_configs
-from distill.models import Dataset, Export
+from distill.models import Dataset, Export, Screening
 from distill.queries.eligible import eligible_ids
 from distill.queries.export_manifest import why_nothing
 from distill.services.draft_folder import draft_folder, publish_file, publish_folder
 from distill.services.export_files import MANIFEST, write_export_files, write_texts
+from distill.services.screen import screen, why_all_dropped
 from distill.services.sft_files import ROWS_PER_SHARD
 from distill.services.verify_export import fault_of
 
@@ -46,10 +47,10 @@ def export_dataset(
     """Write what the policy takes, and return its export: in these configs, in all where none is
     named (`logic.sft_configs`), so many rows in a Parquet file at most.
 
-    Where an export of this dataset and policy holds the very same rows, that one is returned, its
-    files put back where they are gone or changed, and nothing new is kept. Raises InputError where
-    nothing is eligible (saying why), the disk is full, the dataset's name cannot be a folder, or the
-    dataset is deleted meanwhile.
+    Left out is what the screening drops (`services.screen`). Where an export of this dataset and
+    policy holds the very same rows, that one is returned, its files put back where they are gone or
+    changed, and nothing new is kept. Raises InputError where nothing is eligible or left (saying
+    why), the disk is full, the dataset's name cannot be a folder, or the dataset is deleted meanwhile.
     """
     wanted = chosen_configs(configs)
     if rows_per_shard < 1:
@@ -57,6 +58,10 @@ def export_dataset(
     ids = eligible_ids(dataset=dataset, policy=policy)
     if not ids:
         raise InputError(why_nothing(dataset, policy=policy))
+    screened = screen(dataset=dataset, policy=policy, ids=ids)
+    if not screened.kept:
+        raise InputError(why_all_dropped(screened))
+    ids = screened.kept
     home = Path(settings.DATA_DIR) / FOLDER / _folder_name(dataset)
     with draft_folder(home) as draft:
         manifest = write_export_files(
@@ -66,7 +71,7 @@ def export_dataset(
             ids=ids,
             configs=wanted,
             rows_per_shard=rows_per_shard,
-            screening=None,
+            screening=screened.facts,
         )
         with transaction.atomic():
             # One version after the other.
@@ -77,7 +82,7 @@ def export_dataset(
             ).first()
             if known is not None:
                 return _restored(known, draft)
-            export = _create(dataset, policy, manifest, home, user)
+            export = _create(screened.screening, manifest, home, user)
             _remember(export, ids)
             publish_folder(draft, Path(settings.DATA_DIR) / export.folder)
     return export
@@ -113,8 +118,9 @@ def _restored(known: Export, draft: Path) -> Export:
 
 
 def _create(
-    dataset: Dataset, policy: str, manifest: dict[str, Any], home: Path, user: User | None
+    screening: Screening, manifest: dict[str, Any], home: Path, user: User | None
 ) -> Export:
+    dataset = screening.dataset
     version = (dataset.exports.aggregate(last=Max("version"))["last"] or 0) + 1
     # A folder without a row: of an export that was killed between rename and commit.
     while (home / f"v{version}").exists():
@@ -122,7 +128,8 @@ def _create(
     return Export.objects.create(
         dataset=dataset,
         version=version,
-        policy=policy,
+        policy=screening.policy,
+        screening=screening,
         content_sha256=manifest["content_sha256"],
         folder=str(FOLDER / home.name / f"v{version}"),
         manifest=manifest,

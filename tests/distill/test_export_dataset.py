@@ -209,8 +209,10 @@ def test_the_best_of_several_attempts_is_taken(data_dir):
     make_completion(sample, key="a" * 32, attempt=1, mean_score=0.99)
     make_label(make_completion(sample, key="b" * 32, attempt=2, mean_score=0.81))
     make_completion(sample, key="c" * 32, attempt=3, mean_score=0.9)
-    make_completion(sample, key="d" * 32, attempt=1, draw=1, mean_score=0.9)
-    make_completion(sample, key="e" * 32, attempt=2, draw=1, mean_score=0.9)
+    second = {"hypothesis": "Drought halves nitrification.", "methodology": "Dry the cores."}
+    for key, attempt in (("d", 1), ("e", 2)):
+        more = {"attempt": attempt, "draw": 1, "mean_score": 0.9, "fields": second}
+        make_completion(sample, key=key * 32, **more)
     export = export_dataset(dataset=sample.dataset, policy=GATE)
     assert completion_ids(data_dir, export) == {"b" * 32, "e" * 32}
 

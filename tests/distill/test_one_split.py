@@ -13,7 +13,15 @@ import pytest
 from distill.models import Dataset, Decision, RefusedRow, Sample
 from distill.services.export import export_dataset
 from distill.services.ingest import import_file
-from tests.builders import PAIR, make_completion, make_dataset, make_label, make_user
+from tests.builders import (
+    PAIR,
+    make_completion,
+    make_dataset,
+    make_label,
+    make_recipe,
+    make_run,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -49,6 +57,12 @@ def splits_by(rows: list[dict[str, str]], name: str) -> dict[str, set[str]]:
     return found
 
 
+def leave_copies_in(dataset: Dataset) -> None:
+    """So that the splits alone keep train and test apart, without the screening's help."""
+    off = dict.fromkeys(("duplicate_prompts", "duplicate_pairs", "contamination"), False)
+    make_run(dataset, recipe=make_recipe(screening=off))
+
+
 def accept_all(dataset: Dataset) -> None:
     reviewer = make_user("reviewer")
     for sample in dataset.samples.filter(completions=None):
@@ -63,6 +77,7 @@ def test_a_text_under_other_names_and_spellings_stays_in_its_split(data_dir, tmp
     bring_in(dataset, tmp_path, [{**row, "text": row["text"].upper()} for row in rows])
     bring_in(dataset, tmp_path, [{**row, "text": row["text"].upper()} for row in other_names])
     bring_in(dataset, tmp_path, [{**row, "text": f"  {row['text']}\n\n!"} for row in other_names])
+    leave_copies_in(dataset)
     accept_all(dataset)
     found = exported(dataset, data_dir)
     assert len(found) > 100
@@ -107,6 +122,7 @@ def test_an_edit_leaves_a_row_in_its_split_whatever_it_says(data_dir, tmp_path):
     dataset = make_dataset()
     rows = [{"source_id": f"paper-{number}", "text": passage(number)} for number in range(40)]
     bring_in(dataset, tmp_path, rows)
+    leave_copies_in(dataset)
     accept_all(dataset)
     before = {row["sample_id"]: row["split"] for row in exported(dataset, data_dir)}
     test = dataset.samples.filter(split="test").first()
