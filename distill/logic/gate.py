@@ -20,10 +20,15 @@ class GateConfig(Document):
 
     0.80 is the guide's "minimum judge score threshold (default: 0.80)". `min_scores` may ask more
     of single dimensions; each is compared with the mean over the judges.
+
+    `max_disagreement`: the largest difference between two judges' means; above it a person must
+    look. `review_band`: so near to `min_mean`, on either side, a person must look; 0 switches it off.
     """
 
     min_mean: Share = 0.80
     min_scores: Mapping[str, Share] = {}
+    max_disagreement: Share = 0.30
+    review_band: Share = 0.0
 
 
 def decide(
@@ -49,6 +54,7 @@ def decide(
     mean = _mean(value for item in scores for value in item.by_dimension.values())
     evidence += _low_scores(scores, mean, config)
     evidence += _safety_flags(scores)
+    evidence += _must_review(scores, mean, config)
     order = list(Stage)
     evidence.sort(key=lambda finding: order.index(finding.reason.stage))
     against = tuple(finding for finding in evidence if not finding.reason.is_flag)
@@ -94,3 +100,19 @@ def _safety_flags(scores: Sequence[Scores]) -> list[Evidence]:
         for flag in item.flags
         if flag.lower().startswith("safety")
     ]
+
+
+def _must_review(
+    scores: Sequence[Scores], mean: float | None, config: GateConfig
+) -> list[Evidence]:
+    found = []
+    means = sorted(item.mean for item in scores)
+    if means and means[-1] - means[0] > config.max_disagreement + TOLERANCE:
+        detail = f"judges' means reach from {means[0]:.2f} to {means[-1]:.2f}"
+        found.append(Evidence(Reason.JUDGES_DISAGREE, detail))
+    if mean is None or not config.review_band:
+        return found
+    if abs(mean - config.min_mean) <= config.review_band + TOLERANCE:
+        detail = f"mean {mean:.2f}, within {config.review_band:.2f} of {config.min_mean:.2f}"
+        found.append(Evidence(Reason.NEAR_THRESHOLD, detail))
+    return found

@@ -1,0 +1,357 @@
+"""What the gate would decide of stored completions with other thresholds and switches.
+
+Works on a snapshot's columns alone, all completions at once, and decides as `gate.decide` does:
+
+    completion_id sample_id draw attempt is_open     template domain prompt_version teacher model
+    cost_nano (null: unpriced)                       label: accepted, rejected or null
+    parse_reason: why the reply could not be read, or null
+    a column by each measure of the rules that have them, and one of booleans by the code of the rest
+    score:<judge>:<dimension> (null: none)           judge_state:<judge>: valid, invalid or null
+    flag:safety: a judge raised it
+
+What no judge has scored is never guessed at: it counts as unjudged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+
+import polars as pl
+
+from distill.logic.gate import TOLERANCE, GateConfig
+from distill.logic.reasons import Reason
+from distill.logic.rules import RULES, Rule, RulesConfig
+
+GROUPS = ("template", "domain", "prompt_version", "teacher", "attempt")
+MOST_EXAMPLES = 20
+_SCORE, _JUDGE_STATE = "score:", "judge_state:"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What may be moved without asking a model: the rules' switches and values, the thresholds."""
+
+    rules: RulesConfig
+    gate: GateConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The gate beside what people decided, in completions: who said yes, who said no."""
+
+    both_yes: int
+    only_gate: int
+    only_people: int
+    both_no: int
+
+    @property
+    def total(self) -> int:
+        return self.both_yes + self.only_gate + self.only_people + self.both_no
+
+    @property
+    def agreed(self) -> int:
+        return self.both_yes + self.both_no
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A completion that would change sides: `passes` says to which one; `why` by which reasons."""
+
+    completion_id: int
+    passes: bool
+    why: tuple[Reason, ...]
+    mean_score: float | None
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the settings make of the completions that stand for their sample × draw.
+
+    `passed` by the gate, of which `must_review` carry a flag that nobody has lifted; `accepted` is
+    what an export by the gate takes: passed, not rejected by people, and unflagged or accepted by
+    them. `unjudged` passed the rules, and no judge has scored them. `reasons` and `flags` count each
+    that a completion has. `cost_nano` is what all of them cost, in 1e-9 USD, None where nothing is
+    priced; `unpriced` completions are not in it.
+    """
+
+    total: int
+    passed: int
+    accepted: int
+    must_review: int
+    unjudged: int
+    reasons: tuple[tuple[Reason, int], ...]
+    flags: tuple[tuple[Reason, int], ...]
+    cost_nano: int | None
+    unpriced: int
+    agreement: Agreement
+
+    @property
+    def cost_per_accepted_nano(self) -> float | None:
+        """In 1e-9 USD; None where nothing is accepted, or anything is unpriced."""
+        if self.cost_nano is None or self.unpriced or not self.accepted:
+            return None
+        return self.cost_nano / self.accepted
+
+
+@dataclass(frozen=True, slots=True)
+class GroupYield:
+    """How many of a group the settings pass and accept."""
+
+    name: str
+    total: int
+    passed: int
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPoint:
+    """What a threshold on the mean would do, all else equal.
+
+    `precision` is the share that people accepted of what they decided and the gate passes; None
+    where they decided nothing of it.
+    """
+
+    min_mean: float
+    passed: int
+    precision: float | None
+    decided: int
+
+
+def decide_all(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """The frame with a column of booleans by each reason and flag, and what follows from them.
+
+    Those are `passed`, `is_flagged`, `accepted`, `is_unjudged`, `is_clear` (neither parsing nor a
+    rule stands against it) and `mean_score`.
+    """
+    judges = judges_of(frame)
+    rules = [rule for rule in RULES if settings.rules.is_on(rule.code)]
+    frame = frame.with_columns(_parse_hits(), _means(frame, judges)).with_columns(
+        [rule.hits(settings.rules).alias(rule.code) if _is_measured(rule, settings) else
+         pl.col(rule.code) for rule in rules]
+    )  # fmt: skip
+    frame = frame.with_columns(_judge_hits(frame, judges, settings.gate))
+    of_form = [*_PARSE, *(rule.code for rule in rules)]
+    early = [code for code in of_form if not code.is_flag]
+    late = (Reason.JUDGE_INVALID, Reason.LOW_SCORE)
+    flags = [rule.code for rule in rules if rule.code.is_flag]
+    flags += [Reason.SAFETY, Reason.JUDGES_DISAGREE, Reason.NEAR_THRESHOLD]
+    is_judged = _any(pl.col(_JUDGE_STATE + judge).is_not_null() for judge in judges)
+    frame = frame.with_columns(
+        is_clear=~_any(map(pl.col, early)), is_flagged=_any(map(pl.col, flags))
+    ).with_columns(
+        is_unjudged=pl.col("is_clear") & ~is_judged if judges else pl.lit(value=False),
+    )
+    return frame.with_columns(
+        passed=pl.col("is_clear") & ~_any(map(pl.col, late)) & ~pl.col("is_unjudged")
+    ).with_columns(
+        accepted=pl.col("passed")
+        & pl.col("label").ne_missing("rejected")
+        & (~pl.col("is_flagged") | pl.col("label").eq_missing("accepted"))
+    )
+
+
+def evaluate(frame: pl.DataFrame, settings: Settings) -> Outcome:
+    """What the settings make of the snapshot's open completions."""
+    return outcome_of(decide_all(frame.filter("is_open"), settings), settings)
+
+
+def outcome_of(decided: pl.DataFrame, settings: Settings) -> Outcome:
+    """The counts of a frame that `decide_all` has made with these settings."""
+    codes = reasons_in(settings)
+    sums = decided.select(
+        pl.len().alias("total"),
+        pl.col("passed", "accepted", "is_unjudged").sum(),
+        (pl.col("passed") & pl.col("is_flagged") & ~pl.col("accepted")
+         & pl.col("label").ne_missing("rejected")).sum().alias("must_review"),
+        pl.col("cost_nano").sum().alias("cost"),
+        pl.col("cost_nano").is_null().sum().alias("unpriced"),
+        *(pl.col(code).sum().alias(f"count:{code}") for code in codes),
+        *_agreement_sums(),
+    ).row(0, named=True)  # fmt: skip
+    counts = [(code, sums[f"count:{code}"]) for code in codes if sums[f"count:{code}"]]
+    counts.sort(key=lambda pair: -pair[1])
+    return Outcome(
+        total=sums["total"],
+        passed=sums["passed"],
+        accepted=sums["accepted"],
+        must_review=sums["must_review"],
+        unjudged=sums["is_unjudged"],
+        reasons=tuple(pair for pair in counts if not pair[0].is_flag),
+        flags=tuple(pair for pair in counts if pair[0].is_flag),
+        cost_nano=sums["cost"] if sums["unpriced"] < sums["total"] else None,
+        unpriced=sums["unpriced"],
+        agreement=Agreement(*(sums[name] for name in _AGREEMENT)),
+    )
+
+
+def changes(before: pl.DataFrame, after: pl.DataFrame, settings: Settings) -> tuple[Change, ...]:
+    """At most twenty completions that change sides between two frames of `decide_all`.
+
+    Those that people decided come first, then those nearest to the threshold on the mean. `why`:
+    the reasons that the side which rejects it has against it.
+    """
+    codes = [code for code in Reason if f"{code}" in before.columns and not code.is_flag]
+    moved = after.filter(after["passed"] != before["passed"])
+    near = (pl.col("mean_score") - settings.gate.min_mean).abs()
+    chosen = moved.sort(
+        pl.col("label").is_null(), near, "completion_id", nulls_last=True
+    ).head(MOST_EXAMPLES)  # fmt: skip
+    ids = chosen["completion_id"].to_list()
+    then = {row["completion_id"]: row for row in before.filter(
+        pl.col("completion_id").is_in(ids)).iter_rows(named=True)}  # fmt: skip
+    return tuple(_change(row, then[row["completion_id"]], codes) for row in chosen.to_dicts())
+
+
+def yields(decided: pl.DataFrame, group: str) -> tuple[GroupYield, ...]:
+    """By a column of `GROUPS`: the largest groups first. InputError is never raised: give a known one."""
+    rows = decided.group_by(pl.col(group).cast(pl.String).fill_null("")).agg(
+        pl.len(), pl.col("passed", "accepted").sum()
+    )
+    ordered = rows.sort("len", group, descending=[True, False])
+    return tuple(GroupYield(*row) for row in ordered.iter_rows())
+
+
+def scan(decided: pl.DataFrame, thresholds: Sequence[float]) -> tuple[ScanPoint, ...]:
+    """How many would pass at each threshold on the mean, and what people said of those.
+
+    Other reasons stay as they were decided; a threshold on a single dimension counts as met.
+    """
+    others = pl.col("is_clear") & ~pl.col(Reason.JUDGE_INVALID) & pl.col("mean_score").is_not_null()
+    able = decided.filter(others).select("mean_score", "label")
+    rows = able.select(
+        *(
+            expression
+            for number, threshold in enumerate(thresholds)
+            for expression in _at(threshold, number)
+        )
+    ).row(0)
+    return tuple(
+        ScanPoint(threshold, rows[3 * n], rows[3 * n + 1] / rows[3 * n + 2]
+                  if rows[3 * n + 2] else None, rows[3 * n + 2])
+        for n, threshold in enumerate(thresholds)
+    )  # fmt: skip
+
+
+def judges_of(frame: pl.DataFrame) -> list[str]:
+    """The judges whose opinions the snapshot holds."""
+    return [
+        name.removeprefix(_JUDGE_STATE) for name in frame.columns if name.startswith(_JUDGE_STATE)
+    ]
+
+
+def dimensions_of(frame: pl.DataFrame) -> list[str]:
+    """The dimensions that any judge has scored, each once."""
+    names = (name.split(":", 2)[2] for name in frame.columns if name.startswith(_SCORE))
+    return list(dict.fromkeys(names))
+
+
+def reasons_in(settings: Settings) -> list[Reason]:
+    """Every reason and flag that `decide_all` looks at with these settings."""
+    rules = [rule.code for rule in RULES if settings.rules.is_on(rule.code)]
+    return [
+        *(*_PARSE, *rules, Reason.JUDGE_INVALID, Reason.LOW_SCORE),
+        *(Reason.SAFETY, Reason.JUDGES_DISAGREE, Reason.NEAR_THRESHOLD),
+    ]
+
+
+_PARSE = (Reason.UNPARSEABLE, Reason.MISSING_FIELD, Reason.TRUNCATED)
+
+
+def _any(conditions: Iterable[pl.Expr]) -> pl.Expr:
+    return reduce(or_, conditions, pl.lit(value=False))
+
+
+def _is_measured(rule: Rule, settings: Settings) -> bool:
+    return bool(rule.measures(settings.rules))
+
+
+def _parse_hits() -> list[pl.Expr]:
+    return [pl.col("parse_reason").eq_missing(code).alias(code) for code in _PARSE]
+
+
+def _means(frame: pl.DataFrame, judges: Sequence[str]) -> list[pl.Expr]:
+    scores = [name for name in frame.columns if name.startswith(_SCORE)]
+    return [
+        _mean(scores).alias("mean_score"),
+        *(
+            _mean([name for name in scores if name.startswith(f"{_SCORE}{judge}:")]).alias(
+                f"mean:{judge}"
+            )
+            for judge in judges
+        ),
+        *(
+            _mean([name for name in scores if name.split(":", 2)[2] == dimension]).alias(
+                f"dimension:{dimension}"
+            )
+            for dimension in dimensions_of(frame)
+        ),
+    ]
+
+
+def _mean(columns: Sequence[str]) -> pl.Expr:
+    if not columns:
+        return pl.lit(None, pl.Float64)
+    return pl.mean_horizontal(pl.col(columns).cast(pl.Float64))
+
+
+def _judge_hits(frame: pl.DataFrame, judges: Sequence[str], gate: GateConfig) -> list[pl.Expr]:
+    known = set(dimensions_of(frame))
+    low = [_below(pl.col("mean_score"), gate.min_mean)]
+    low += [
+        _below(pl.col(f"dimension:{name}"), minimum)
+        for name, minimum in gate.min_scores.items()
+        if name in known
+    ]
+    means = [pl.col(f"mean:{judge}") for judge in judges] or [pl.lit(None, pl.Float64)]
+    spread = pl.max_horizontal(means) - pl.min_horizontal(means)
+    distance = (pl.col("mean_score") - gate.min_mean).abs()
+    return [
+        _any(
+            pl.col(_JUDGE_STATE + judge).eq_missing("invalid") for judge in judges
+        ).alias(Reason.JUDGE_INVALID),
+        _any(low).alias(Reason.LOW_SCORE),
+        pl.col("flag:safety").alias(Reason.SAFETY),
+        (spread > gate.max_disagreement + TOLERANCE).fill_null(value=False)
+        .alias(Reason.JUDGES_DISAGREE),
+        ((distance <= gate.review_band + TOLERANCE) & (gate.review_band > 0))
+        .fill_null(value=False).alias(Reason.NEAR_THRESHOLD),
+    ]  # fmt: skip
+
+
+def _below(score: pl.Expr, minimum: float) -> pl.Expr:
+    return (score < minimum - TOLERANCE).fill_null(value=False)
+
+
+_AGREEMENT = ("both_yes", "only_gate", "only_people", "both_no")
+
+
+def _agreement_sums() -> list[pl.Expr]:
+    yes, no = pl.col("label").eq_missing("accepted"), pl.col("label").eq_missing("rejected")
+    gate = pl.col("passed")
+    cells = (gate & yes, gate & no, ~gate & yes, ~gate & no)
+    return [cell.sum().alias(name) for name, cell in zip(_AGREEMENT, cells, strict=True)]
+
+
+def _at(threshold: float, number: int) -> tuple[pl.Expr, ...]:
+    passes = pl.col("mean_score") >= threshold - TOLERANCE
+    decided = passes & pl.col("label").is_not_null()
+    return (
+        passes.sum().alias(f"passed:{number}"),
+        (passes & pl.col("label").eq_missing("accepted")).sum().alias(f"yes:{number}"),
+        decided.sum().alias(f"decided:{number}"),
+    )
+
+
+def _change(after: dict[str, object], before: dict[str, object], codes: list[Reason]) -> Change:
+    against = before if after["passed"] else after
+    return Change(
+        completion_id=int(str(after["completion_id"])),
+        passes=bool(after["passed"]),
+        why=tuple(code for code in codes if against.get(code)),
+        mean_score=float(str(after["mean_score"])) if after["mean_score"] is not None else None,
+        label=str(after["label"]) if after["label"] else None,
+    )
