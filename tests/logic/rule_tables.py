@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from distill.logic.reasons import Reason
-from distill.logic.rules import Rule, RulesConfig, apply_rules
+from distill.logic.rules import (
+    Rule,
+    RulesConfig,
+    apply_rules,
+    examine,
+    near_misses,
+    rule_frame,
+)
 from distill.logic.rules.apply import RULES
 from distill.logic.types import Evidence, RuleText
 
@@ -19,8 +29,29 @@ def only(rule: Rule) -> RulesConfig:
     return RulesConfig(**{other.code.value: other is rule for other in RULES})
 
 
-def findings(rule: Rule, text: str, config: RulesConfig | None = None) -> tuple[Evidence, ...]:
-    return apply_rules([RuleText(text)], config or only(rule))[0]
+def findings(
+    rule: Rule,
+    text: str,
+    config: RulesConfig | None = None,
+    *,
+    fields: Mapping[str, str] | None = None,
+    tokens: int | None = None,
+) -> tuple[Evidence, ...]:
+    """What the rule (or a configuration's rules) finds in one text."""
+    completion = RuleText(text, fields=fields or {}, tokens=tokens)
+    return apply_rules([completion], config or only(rule))[0]
+
+
+def nearness(rule: Rule, text: str, config: RulesConfig = CONFIG) -> float | None:
+    """How near the text comes to the rule."""
+    near: float | None = near_misses(rule_frame([RuleText(text)]), rule, config)[0]
+    return near
+
+
+def examined(rule: Rule, text: str, **fields: str) -> dict[str, Any]:
+    """The rule's columns for one text."""
+    frame = rule_frame([RuleText(text, fields=fields)])
+    return examine(frame, only(rule)).row(0, named=True)
 
 
 def check(rule: Rule, text: str, reason: Reason | None, quoted: str = "") -> None:

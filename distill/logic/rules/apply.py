@@ -9,21 +9,37 @@ from functools import lru_cache
 import polars as pl
 
 from distill.logic.rules.base import Rule, RulesConfig
+from distill.logic.rules.claims import NO_PREDICTION, NO_PROCEDURE
+from distill.logic.rules.cut_short import CUT_SHORT
+from distill.logic.rules.formatting import BROKEN_FORMATTING
 from distill.logic.rules.grounding import COPIED_SOURCE, OFF_SOURCE
+from distill.logic.rules.hedging import HEDGING
+from distill.logic.rules.language import OTHER_LANGUAGE
+from distill.logic.rules.length import EMPTY_FIELD, TOO_LONG, TOO_SHORT
+from distill.logic.rules.placeholder import PLACEHOLDER
 from distill.logic.rules.refusal import REFUSAL
+from distill.logic.rules.repetition import REPETITION
 from distill.logic.rules.safety import HAZARD
 from distill.logic.rules.science import CITATION, NO_ACTION_VERB
-from distill.logic.rules.text import BROKEN_FORMATTING, TOO_SHORT
 from distill.logic.types import Evidence, RuleText
 
 RULES: tuple[Rule, ...] = (
     TOO_SHORT,
+    TOO_LONG,
+    CUT_SHORT,
+    EMPTY_FIELD,
     NO_ACTION_VERB,
     CITATION,
     BROKEN_FORMATTING,
+    PLACEHOLDER,
     REFUSAL,
+    HEDGING,
+    REPETITION,
+    OTHER_LANGUAGE,
     COPIED_SOURCE,
     OFF_SOURCE,
+    NO_PREDICTION,
+    NO_PROCEDURE,
     HAZARD,
 )
 """In the order in which their findings are listed. A new rule is added here."""

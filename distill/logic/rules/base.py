@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import polars as pl
 from pydantic import AfterValidator
@@ -50,6 +50,15 @@ class RulesConfig(Document):
     """A switch per rule, and the values that the rules need.
 
     `min_chars`: a text must have more characters than this (the guide: "Length > 120 chars").
+    `min_tokens`, `max_tokens` are those that the provider counted (with a thinking model's thought),
+    else about chars / 4. The guide's filter asks for 80 tokens beside 120 characters, which by that
+    estimate is 317 characters and drops most hypotheses that stand alone; 20 leaves the 120 binding.
+    `min_field_chars`: what a field must say, beside its own name.
+    `max_hedges`, `max_hedges_per_100_words`: a claim hits that has more of both.
+    `max_repeated_sentences`, `max_repeated_phrases`: shares, after Gopher (see `repetition`);
+    `max_run`: a word, or a letter, so many times in a row.
+    `language`: the wanted one; empty takes any. `max_foreign_words`, `max_foreign_letters`: shares of
+    the function words, and of the characters, that are not of it.
     `action_verbs`: base forms; measures, measured and measuring follow from measure.
     `max_copied`: the share of runs of five words, of the text or of its hypothesis, that may stand
     in the source. Of the 5,234 well-formed replies that the extractive stand-in gives to PubMedQA
@@ -60,18 +69,41 @@ class RulesConfig(Document):
     """
 
     min_chars: Annotated[int, between(0, 100_000)] = 120
+    max_chars: Annotated[int, between(1, 1_000_000)] = 12_000
+    min_tokens: Annotated[int, between(0, 100_000)] = 20
+    max_tokens: Annotated[int, between(1, 1_000_000)] = 8_192
+    min_field_chars: Annotated[int, between(0, 200)] = 20
+    max_hedges: Annotated[int, between(0, 100)] = 2
+    max_hedges_per_100_words: Annotated[float, between(0, 100)] = 5.0
+    max_repeated_sentences: Annotated[float, between(0, 1)] = 0.2
+    max_repeated_phrases: Annotated[float, between(0, 1)] = 0.15
+    max_run: Annotated[int, between(2, 10_000)] = 20
+    language: Literal["en", "de", "fr", "es", "it", "pt", "nl", "sv", "pl", ""] = "en"
+    max_foreign_words: Annotated[float, between(0, 1)] = 0.5
+    max_foreign_letters: Annotated[float, between(0, 1)] = 0.1
     action_verbs: tuple[Annotated[str, AfterValidator(_check_verb)], ...] = (
         GUIDE_VERBS + FURTHER_VERBS
     )
+    min_prediction_cues: Annotated[int, between(0, 3)] = 2
+    min_method_cues: Annotated[int, between(0, 5)] = 3
     max_copied: Annotated[float, between(0, 1)] = 0.6
     min_overlap: Annotated[float, between(0, 1)] = 0.12
     too_short: bool = True
+    too_long: bool = True
+    cut_short: bool = True
+    empty_field: bool = True
     no_action_verb: bool = True
     citation: bool = True
     broken_formatting: bool = True
+    placeholder: bool = True
     refusal: bool = True
+    hedging: bool = True
+    repetition: bool = True
+    other_language: bool = True
     copied_source: bool = True
     off_source: bool = True
+    no_prediction: bool = True
+    no_procedure: bool = True
     hazard: bool = True
 
     def is_on(self, code: Reason) -> bool:

@@ -1,33 +1,22 @@
-"""Rules on the form of a text: too short, broken formatting."""
+"""The rule on broken formatting: what is left open, stray markup, tables that do not fit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from distill.logic.reasons import Reason
-from distill.logic.rules.base import Rule, RulesConfig, excerpt, first_matches, with_ascii_edges
+from distill.logic.rules.base import (
+    LOOSELY,
+    Rule,
+    RulesConfig,
+    excerpt,
+    first_matches,
+    with_ascii_edges,
+)
 from distill.logic.types import Evidence
-
-
-def _chars(_config: RulesConfig) -> Mapping[str, pl.Expr]:
-    return {"chars": pl.col("text").str.strip_chars().str.len_chars()}
-
-
-def _is_too_short(config: RulesConfig) -> pl.Expr:
-    return pl.col("chars") <= config.min_chars
-
-
-def _shortness(frame: pl.DataFrame, config: RulesConfig) -> list[Evidence]:
-    return [
-        Evidence(Reason.TOO_SHORT, f"{length} characters, more than {config.min_chars} are needed")
-        for length in frame["chars"]
-    ]
-
-
-TOO_SHORT = Rule(Reason.TOO_SHORT, _is_too_short, _shortness, _chars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,37 +57,67 @@ def _has_unopened(column: pl.Expr) -> pl.Expr:
     return column.str.count_matches(_CLOSING) > allowed
 
 
-# `\B` before a brace: not after a letter, so LaTeX's \text{input} and x_{input} are left alone.
-_PLACEHOLDER = with_ascii_edges(
-    r"\B\{(?:answer|context|domain|hypothesis|input|instruction|methodology|passage|placeholder"
-    r"|prompt|question|source|system_prompt|template_name|text|title|user_prompt)\}"
-    r"|\B\{\{[^{}\n]{1,40}\}\}"
-    r"|(?i:\[(?:insert|placeholder|todo|tbd|your)\b[^\]\n]{0,60}\])"
-    r"|\b(?:TODO|FIXME)\b|(?i:\blorem ipsum\b)"
-)
+def _has_open_environment(column: pl.Expr) -> pl.Expr:
+    begun = column.str.count_matches(r"\begin{", literal=True)
+    return begun != column.str.count_matches(r"\end{", literal=True)
+
+
+_DELIMITER_ROW = r"(?m)^[ \t]*\|[ \t]*:?-{2,}:?[ \t]*\|"
+
+
+def _has_uneven_table(column: pl.Expr) -> pl.Expr:
+    # Tables are rare, so only the texts that have one are read line by line.
+    tables = pl.when(column.str.contains(_DELIMITER_ROW)).then(column)
+    return tables.map_batches(_uneven_tables, return_dtype=pl.Boolean).fill_null(value=False)
+
+
+def _uneven_tables(texts: pl.Series) -> pl.Series:
+    uneven = [None if text is None else _is_uneven(text) for text in texts]
+    return pl.Series(texts.name, uneven, dtype=pl.Boolean)
+
+
+def _is_uneven(text: str) -> bool:
+    """Whether rows of one table (lines that follow each other) have differing numbers of cells."""
+    width = 0
+    for line in text.split("\n"):
+        row = line.strip().replace(r"\|", "")
+        if not row.startswith("|"):
+            width = 0
+            continue
+        cells = row.rstrip("|").count("|")
+        if width and cells != width:
+            return True
+        width = cells
+    return False
+
+
 _MARKUP = with_ascii_edges(
     r"<\|[a-z_]{1,30}\|>|\[/?INST\]"
-    r"|</?(?:answer|passage|rejected_answer|s|think)>"
-    r"|(?i:</?(?:body|br|div|font|html|li|ol|script|span|style|table|td|tr|ul)\b[^<>\n]{0,200}>)"
+    r"|</?(?:answer|hypothesis|methodology|passage|rejected_answer|s|think)>"
+    r"|(?i:</?(?:body|br|code|div|em|font|h[1-6]|html|img|li|ol|pre|script|span|strong|style|table"
+    r"|td|tr|ul)\b[^<>\n]{0,200}>)|</[abip]>|<!--"
     r"|&(?:amp|gt|lt|nbsp|quot|#\d{1,6});"
+    r"|\\(?:documentclass|textbf|textit|section|subsection|item)\b"
 )
 # "\n" spelt out is a reply that was escaped twice; \nu and \nabla are LaTeX.
 _ESCAPED = r"\\n(?:\\n|\s|\d|-|$)"
 _REPR = with_ascii_edges(r"\b(?:ChatCompletion\w*|Choice)\(")
-_ENDS_IN_MARKUP = r"(?:^|\n)[ \t]*(?:[-*•]|\d{1,2}[.)]|#{1,6}(?:[ \t][^\n]*)?)\s*$"
+_JSON = r'"(?:hypothesis|method|methodology|hypotheses)"\s*:'
 
 _FAULTS = (
     _Fault("replacement or control character", r"[\x{FFFD}\x00-\x08\x0B\x0C\x0E-\x1F\x7F]"),
-    _Fault("placeholder that nobody filled", _PLACEHOLDER),
     _Fault("markup of a page or a prompt", _MARKUP),
     _Fault("escaped line break", _ESCAPED),
     _Fault("printed program object", _REPR),
-    _Fault("ends in a list mark or heading", _ENDS_IN_MARKUP),
+    _Fault("key of a JSON object", _JSON),
     _Fault("code fence left open", counts=_has_odd("(?m)^[ \\t]*```")),
     # 10**3 is arithmetic: counted twice, it never makes the number odd.
     _Fault("bold mark left open", counts=_has_odd(r"\*\*", but_not=r"\d\*\*[-+]?\d")),
+    _Fault("formula left open", counts=_has_odd(r"\$\$")),
+    _Fault("LaTeX environment left open", counts=_has_open_environment),
     _Fault("bracket left open", counts=_has_unclosed),
     _Fault("bracket closed that was never opened", counts=_has_unopened),
+    _Fault("table whose rows differ in their number of cells", counts=_has_uneven_table),
 )
 
 
@@ -127,4 +146,26 @@ def _fault_evidence(fault: _Fault, texts: pl.Series) -> Sequence[Evidence]:
     ]
 
 
-BROKEN_FORMATTING = Rule(Reason.BROKEN_FORMATTING, _is_broken, _breakage)
+def _has_loose_end(_config: RulesConfig) -> pl.Expr:
+    """One kind of bracket does not balance, or a mark of another formatting stands in the text."""
+    text = pl.col("text")
+    uneven = [
+        text.str.count_matches(opening, literal=True)
+        != text.str.count_matches(closing, literal=True)
+        for opening, closing in (("(", ")"), ("[", "]"), ("{", "}"))
+    ]
+    return pl.when(pl.any_horizontal(*uneven, text.str.contains(r"</?[a-z]+>|`[^`\n]*$"))).then(
+        LOOSELY
+    )
+
+
+BROKEN_FORMATTING = Rule(
+    Reason.BROKEN_FORMATTING,
+    _is_broken,
+    _breakage,
+    near=_has_loose_end,
+    says=(
+        "Drops brackets, fences, tables and formulas left open, control characters, and markup that "
+        "belongs to a page, a prompt or a program."
+    ),
+)

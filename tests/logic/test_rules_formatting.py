@@ -3,35 +3,10 @@ from __future__ import annotations
 import pytest
 
 from distill.logic.reasons import Reason
-from distill.logic.rules import RulesConfig
-from distill.logic.rules.text import BROKEN_FORMATTING, TOO_SHORT
-from tests.logic.rule_tables import check, findings
+from distill.logic.rules.formatting import BROKEN_FORMATTING
+from tests.logic.rule_tables import check, findings, nearness
 
-SHORT, BROKEN = Reason.TOO_SHORT, Reason.BROKEN_FORMATTING
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("", SHORT),
-        ("x" * 120, SHORT),
-        ("x" * 121, None),
-        ("é" * 120, SHORT),
-        ("é" * 121, None),
-        (" " * 50 + "x" * 119 + "\n" * 50, SHORT),
-        ("🧪" * 121, None),
-    ],
-)
-def test_a_text_needs_more_than_120_characters_without_outer_space(text, reason):
-    check(TOO_SHORT, text, reason)
-
-
-def test_the_detail_counts_characters():
-    assert findings(TOO_SHORT, " é ")[0].detail == "1 characters, more than 120 are needed"
-
-
-def test_the_length_can_be_set():
-    assert not findings(TOO_SHORT, "xx", RulesConfig(min_chars=1, no_action_verb=False))
+BROKEN = Reason.BROKEN_FORMATTING
 
 
 @pytest.mark.parametrize(
@@ -40,13 +15,6 @@ def test_the_length_can_be_set():
         ("The é\ufffd value", "\ufffd"),
         ("a\x07b", "\x07"),
         ("a\0b", "\0"),
-        ("Given {context}, propose", "{context}"),
-        ("{user_prompt}", "{user_prompt}"),
-        ("Use {{ dose }} of it", "{{ dose }}"),
-        ("Add [insert volume here] of buffer", "[insert volume here]"),
-        ("[Your answer]", "[Your answer]"),
-        ("TODO: describe", "TODO"),
-        ("Lorem ipsum dolor", "Lorem ipsum"),
         ("end<|im_end|>", "<|im_end|>"),
         ("[INST] do it", "[INST]"),
         ("<think>so</think> it", "<think>"),
@@ -56,10 +24,12 @@ def test_the_length_can_be_set():
         ("Steps:\\n\\n1. Mix", "\\n\\n"),
         ("Steps:\\n1. Mix", "\\n1"),
         ("Choice(finish_reason='stop')", "Choice("),
-        ("1. Mix\n2. Wash\n3.", "\n3."),
-        ("Do it\n- ", "\n- "),
-        ("All said.\n\n## Methodology\n", "\n## Methodology\n"),
-        ("#", "#"),
+        ("so\n<!-- a note", "<!--"),
+        ("a <strong>large</strong> effect", "<strong>"),
+        ("end of it.</p>", "</p>"),
+        ("<hypothesis>Warm water", "<hypothesis>"),
+        ("the \\textbf{large} effect", "\\textbf"),
+        ('{"hypothesis": "Warm water"}', '"hypothesis":'),
     ],
 )
 def test_broken_formatting_is_found_where_it_is(text, quoted):
@@ -75,6 +45,13 @@ def test_broken_formatting_is_found_where_it_is(text, quoted):
         ("The set [0, 1 is closed", "bracket left open"),
         ("Add buffer pH 7.4) and mix", "bracket closed that was never opened"),
         ('"steps": 3}', "bracket closed that was never opened"),
+        ("It grows as $$x^2 and", "formula left open"),
+        ("\\begin{align} x = 1", "LaTeX environment left open"),
+        ("|a|b|\n|---|---|\n|1|2|3|", "table whose rows differ in their number of cells"),
+        (
+            "é |a|\n\n| a | b |\n| :-- | --: |\n| 1 |",
+            "table whose rows differ in their number of cells",
+        ),
     ],
 )
 def test_what_is_left_open_is_found_by_counting(text, detail):
@@ -99,6 +76,12 @@ def test_what_is_left_open_is_found_by_counting(text, detail):
         "a\tb\r\nc",
         "Q&A; R&D",
         "We placed your sample [12]",
+        "|a|b|\n|---|---|\n|1|2|\n|é| |",
+        "| a |\n|---|\n| 1 |\n\nand then\n\n| a | b |\n|---|---|\n| 1 | 2 |",
+        "|a|b|\n|--|--|\n|1 \\| 2|3|",
+        "the norms |x| and |y|\n|z| too",
+        "It is $$x^2$$ long, for 5 $ and <p> = 0.3",
+        "\\begin{align} x = 1 \\end{align}",
         "",
     ],
 )
@@ -107,5 +90,11 @@ def test_sound_formatting_is_left_alone(text):
 
 
 def test_the_first_of_several_faults_is_reported():
-    found = findings(BROKEN_FORMATTING, "(open **bold {context}")
-    assert [finding.detail for finding in found] == ['placeholder that nobody filled: "{context}"']
+    found = findings(BROKEN_FORMATTING, "(open **bold <br>")
+    assert [finding.detail for finding in found] == ['markup of a page or a prompt: "<br>"']
+
+
+def test_brackets_that_only_balance_over_all_kinds_are_a_near_miss():
+    assert nearness(BROKEN_FORMATTING, "x in [0, 1) or so") == 0.5
+    assert nearness(BROKEN_FORMATTING, "x in (0, 1) or so") is None
+    assert nearness(BROKEN_FORMATTING, "x in (0, 1 or so") is None
