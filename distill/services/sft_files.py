@@ -208,11 +208,11 @@ class RowFiles:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
+        with ExitStack() as stack:
+            # In reverse: what is being packed is waited for first.
+            stack.callback(self._jsonl.close)
+            stack.callback(self._shards.end_shard)
             self._wait()
-            self._shards.end_shard()
-        finally:
-            self._jsonl.close()
 
 
 def write_pairs(
