@@ -21,6 +21,7 @@ from benchmarks.gate_rules_re import COMPARED, compile_checks, only_compared, pa
 from benchmarks.gate_worker import in_own_process, peak_mb
 from distill.logic.rules import RULES, Rule, RulesConfig, apply_rules, examine, rule_frame
 from distill.logic.types import RuleText
+from tests.logic.hostile_texts import hostile_texts
 
 _BATCH = 5_000
 _HERE = "benchmarks.bench_gate_rules"
@@ -30,53 +31,6 @@ _NAMED = {
     "repetition_rows_per_s": "repetition",
     "language_rows_per_s": "other_language",
 }
-
-HOSTILE = (
-    *(
-        "(",
-        "[1,",
-        "[",
-        ")",
-        "a",
-        "a ",
-        "{",
-        "{{",
-        "**",
-        "*",
-        "```\n",
-        "\n",
-        " ",
-        "-",
-        "\\cite{",
-        "$",
-    ),
-    *(
-        "é",
-        "É ",
-        "10.1234/",
-        "Aa & ",
-        "(Aa, ",
-        "not ",
-        "no BSL-3 ",
-        "BSL-",
-        "I cannot ",
-        "1. ",
-        "| ",
-    ),
-    *(
-        "measure the ",
-        "control ",
-        "if ",
-        "a b c d e ",
-        "a@b.",
-        "+1 5",
-        "<p>",
-        "&#1",
-        "\u0301",
-        "語",
-    ),
-)
-"""What, repeated, is slow to look for: openings without an end, beginnings of long patterns."""
 
 
 def measure_rules(*, rows: int, rounds: int, say: Callable[[str], None]) -> Measured:
@@ -88,7 +42,7 @@ def measure_rules(*, rows: int, rounds: int, say: Callable[[str], None]) -> Meas
     compared = in_own_process(_HERE, "measure_ratio", threads=1, rows=rows // 100, rounds=rounds)
     say(f"four rules: {compared['rules_compared_rows_per_s']:,} rows/s, {compared}")
     by_code = in_own_process(_HERE, "measure_each", threads=1, rows=min(rows // 10, _BATCH))
-    hostile = in_own_process(_HERE, "measure_hostile", threads=1, chars=20_000)
+    hostile = in_own_process(_HERE, "measure_hostile", threads=1, chars=50_000)
     return {
         "rules_rows_per_s": large["rows_per_s"],
         "rules_rows_per_s_one_thread": single["rows_per_s"],
@@ -187,26 +141,29 @@ def _hits(frame: pl.DataFrame, rule: Rule, config: RulesConfig) -> pl.DataFrame:
 
 def measure_hostile(chars: int) -> Measured:
     """Time a byte over texts made to be slow, of so many characters and of four times as many."""
-    config = RulesConfig()
-    short, long = ([_hostile(piece, chars * times) for piece in HOSTILE] for times in (1, 4))
-    _seconds(lambda: apply_rules(short, config))
-    by_text = [
-        [_fastest(partial(apply_rules, [one], config)) / len(one.text.encode()) for one in texts]
-        for texts in (short, long)
-    ]
-    ratios = [after / before for before, after in zip(*by_text, strict=True)]
-    worst = max(range(len(ratios)), key=ratios.__getitem__)
+    config = RulesConfig(max_chars=10 * chars)
+    by_name = []
+    for size in (chars, 4 * chars):
+        texts = {name: _alone(text) for name, text in hostile_texts(size).items()}
+        apply_rules(list(texts.values())[:3], config)
+        by_name.append(
+            {
+                name: _fastest(partial(apply_rules, [text], config)) / len(text.text)
+                for name, text in texts.items()
+            }
+        )
+    short, long = by_name
+    worst = max(short, key=lambda name: long[name] / short[name])
     return {
-        "rules_hostile_ns_per_byte": round(1e9 * statistics.mean(by_text[0]), 1),
-        "rules_hostile_ns_per_byte_4x": round(1e9 * statistics.mean(by_text[1]), 1),
-        "rules_hostile_ratio": round(sum(by_text[1]) / sum(by_text[0]), 2),
-        "rules_hostile_worst_ratio": round(ratios[worst], 2),
-        "rules_hostile_worst": HOSTILE[worst],
+        "rules_hostile_ns_per_char": round(1e9 * statistics.mean(short.values()), 1),
+        "rules_hostile_ns_per_char_4x": round(1e9 * statistics.mean(long.values()), 1),
+        "rules_hostile_ratio": round(sum(long.values()) / sum(short.values()), 2),
+        "rules_hostile_worst_ratio": round(long[worst] / short[worst], 2),
+        "rules_hostile_worst": worst,
     }
 
 
-def _hostile(piece: str, chars: int) -> RuleText:
-    text = (piece * (chars // len(piece) + 1))[:chars]
+def _alone(text: str) -> RuleText:
     return RuleText(text, text, {"hypothesis": text, "methodology": text})
 
 

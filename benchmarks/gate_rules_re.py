@@ -13,8 +13,9 @@ from collections.abc import Callable
 from functools import cache
 
 from distill.logic.reasons import Reason
-from distill.logic.rules import RulesConfig, science, text
+from distill.logic.rules import RULES, RulesConfig, formatting, science
 from distill.logic.rules.base import with_ascii_edges
+from distill.logic.rules.length import CHARS_PER_TOKEN
 
 COMPARED = (
     Reason.TOO_SHORT,
@@ -27,9 +28,7 @@ IsHit = Callable[[str], bool]
 
 def only_compared(config: RulesConfig) -> RulesConfig:
     """The same settings with every other rule switched off."""
-    codes = {reason.value for reason in Reason} & set(RulesConfig.model_fields)
-    switches = {code: code in {reason.value for reason in COMPARED} for code in codes}
-    return config.model_copy(update=switches)
+    return config.model_copy(update={rule.switch: rule.code in COMPARED for rule in RULES})
 
 
 def compile_checks(config: RulesConfig) -> tuple[IsHit, ...]:
@@ -38,7 +37,7 @@ def compile_checks(config: RulesConfig) -> tuple[IsHit, ...]:
     verbs = translate(with_ascii_edges(rf"(?i)\b(?:{'|'.join(forms)})\b"))
     citations = translate(with_ascii_edges("|".join(science._CITATIONS)))  # noqa: SLF001
     return (
-        lambda one: len(one.strip()) <= config.min_chars,
+        _is_short(config),
         lambda one: not verbs.search(one),
         lambda one: citations.search(one) is not None,
         _formatting(),
@@ -76,26 +75,43 @@ def _letters(category: str) -> str:
     return "".join(f"{chr(one)}-{chr(other)}" for one, other in zip(starts, ends, strict=True))
 
 
+def _is_short(config: RulesConfig) -> IsHit:
+    """No tokens are counted here but those of the usage, so the estimate's ends do not matter."""
+
+    def is_short(one: str) -> bool:
+        chars = len(one.strip())
+        tokens = -(-chars // CHARS_PER_TOKEN)
+        return chars <= config.min_chars or tokens < config.min_tokens
+
+    return is_short
+
+
 def _formatting() -> IsHit:
-    patterns = [translate(fault.pattern) for fault in text._FAULTS if fault.pattern]  # noqa: SLF001
-    fence, bold, power = (
-        translate(pattern) for pattern in (r"(?m)^[ \t]*```", r"\*\*", r"\d\*\*[-+]?\d")
-    )
-    opening, closing, enumerator = (
+    patterns = [translate(fault.pattern) for fault in formatting._FAULTS if fault.pattern]  # noqa: SLF001
+    fence, bold, power, formula, opening, closing, enumerator = (
         translate(pattern)
-        for pattern in (text._OPENING, text._CLOSING, text._ENUMERATOR)  # noqa: SLF001
+        for pattern in (
+            r"(?m)^[ \t]*```",
+            r"\*\*",
+            r"\d\*\*[-+]?\d",
+            r"\$\$",
+            formatting._OPENING,  # noqa: SLF001
+            formatting._CLOSING,  # noqa: SLF001
+            formatting._ENUMERATOR,  # noqa: SLF001
+        )
     )
 
     def is_broken(one: str) -> bool:
         opened, closed = len(opening.findall(one)), len(closing.findall(one))
-        return any(
-            [
-                *[pattern.search(one) for pattern in patterns],
-                len(fence.findall(one)) % 2,
-                (len(bold.findall(one)) + len(power.findall(one))) % 2,
-                opened > closed,
-                closed > opened + len(enumerator.findall(one)),
-            ]
+        return True in (
+            *[pattern.search(one) is not None for pattern in patterns],
+            len(fence.findall(one)) % 2 == 1,
+            (len(bold.findall(one)) + len(power.findall(one))) % 2 == 1,
+            len(formula.findall(one)) % 2 == 1,
+            one.count(r"\begin{") != one.count(r"\end{"),
+            opened > closed,
+            closed > opened + len(enumerator.findall(one)),
+            "|" in one and formatting._is_uneven(one),  # noqa: SLF001
         )
 
     return is_broken
