@@ -95,14 +95,20 @@ def build_messages(
 
 def _fill(user: str, values: Mapping[str, str]) -> str:
     lines: list[str] = []
-    for line in user.strip("\n").split("\n"):
-        names = _PLACEHOLDER.findall(line)
+    for line, names in _lines(user):
         if names and not any(values[name].strip() for name in names):
             continue
         if not line and lines and not lines[-1]:
             continue
-        lines.append(_PLACEHOLDER.sub(lambda match: values[match[1]], line))
+        filled = _PLACEHOLDER.sub(lambda match: values[match[1]], line) if names else line
+        lines.append(filled)
     return "\n".join(lines)
+
+
+@lru_cache(maxsize=256)
+def _lines(user: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The lines of a user text, each with its placeholders: the same for every sample."""
+    return tuple((line, tuple(_PLACEHOLDER.findall(line))) for line in user.strip("\n").split("\n"))
 
 
 def reply_line(template: Template) -> str:
