@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import polars as pl
 
+from distill.logic.rules.approval import NO_APPROVAL
 from distill.logic.rules.base import Rule, RulesConfig
 from distill.logic.rules.claims import NO_PREDICTION, NO_PROCEDURE
 from distill.logic.rules.cut_short import CUT_SHORT
@@ -16,10 +17,11 @@ from distill.logic.rules.grounding import COPIED_SOURCE, OFF_SOURCE
 from distill.logic.rules.hedging import HEDGING
 from distill.logic.rules.language import OTHER_LANGUAGE
 from distill.logic.rules.length import EMPTY_FIELD, TOO_LONG, TOO_SHORT
+from distill.logic.rules.personal_data import PERSONAL_DATA
 from distill.logic.rules.placeholder import PLACEHOLDER
 from distill.logic.rules.refusal import REFUSAL
 from distill.logic.rules.repetition import REPETITION
-from distill.logic.rules.safety import HAZARD
+from distill.logic.rules.safety import HAZARD, PATHOGEN
 from distill.logic.rules.science import CITATION, NO_ACTION_VERB
 from distill.logic.types import Evidence, RuleText
 
@@ -41,6 +43,9 @@ RULES: tuple[Rule, ...] = (
     NO_PREDICTION,
     NO_PROCEDURE,
     HAZARD,
+    PATHOGEN,
+    NO_APPROVAL,
+    PERSONAL_DATA,
 )
 """In the order in which their findings are listed. A new rule is added here."""
 

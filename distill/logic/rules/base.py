@@ -60,6 +60,8 @@ class RulesConfig(Document):
     `language`: the wanted one; empty takes any. `max_foreign_words`, `max_foreign_letters`: shares of
     the function words, and of the characters, that are not of it.
     `action_verbs`: base forms; measures, measured and measuring follow from measure.
+    `min_prediction_cues`: of a variable or comparison, a direction and a measurable outcome.
+    `min_method_cues`: of a system, a perturbation, a control, a readout and ordered steps.
     `max_copied`: the share of runs of five words, of the text or of its hypothesis, that may stand
     in the source. Of the 5,234 well-formed replies that the extractive stand-in gives to PubMedQA
     and SciTLDR, which quote whole sentences, none has more than 0.47, and 1 % more than 0.38.
@@ -105,6 +107,9 @@ class RulesConfig(Document):
     no_prediction: bool = True
     no_procedure: bool = True
     hazard: bool = True
+    pathogen: bool = True
+    no_approval: bool = True
+    personal_data: bool = True
 
     def is_on(self, code: Reason) -> bool:
         """Whether the rule with this code is switched on."""
