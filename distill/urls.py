@@ -14,6 +14,7 @@ from distill.views import (
     recipes,
     run_start,
     runs,
+    screenings,
     uploads,
 )
 
@@ -30,6 +31,7 @@ dataset_urls: list[URLPattern] = [
         datasets.download_refused,
         name="download_refused",
     ),
+    path("datasets/<int:pk>/screening/", screenings.screening, name="screening"),
     path("datasets/<int:pk>/labels/", labels.write_labels, name="write_labels"),
     path(
         "datasets/<int:pk>/labels/<slug:name>.jsonl",

@@ -55,7 +55,7 @@ def hash_words(texts: Sequence[str]) -> Runs:
     hashes = np.array([hash_text(word.casefold()) for word in known], dtype=np.uint64)
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     # Two signs in a row leave an empty word between them.
-    is_word = np.array([bool(word) for word in known])[codes]
+    is_word = np.array([bool(word) for word in known], dtype=bool)[codes]
     kept = _sums(is_word.astype(np.int64))
     ends = np.concatenate([[0], np.cumsum(lengths)])
     return Runs(hashes[codes[is_word]], kept[ends])

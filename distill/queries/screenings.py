@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ Ids = npt.NDArray[np.int64]
 _BATCH = 5_000
 _TEXTS = 500
 _NO_SCORE = -1.0
+_AROUND = 120
+_SHOWN = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +148,54 @@ def findings_of(screening: Screening, reason: str = "") -> QuerySet[ScreeningFin
     """Its findings, with both completions and their samples."""
     found = screening.findings.select_related("completion__sample", "other__sample")
     return found.filter(reason=reason) if reason in list(Reason) else found
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A part of a text around what matched; without a match, how it begins."""
+
+    before: str
+    match: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFinding:
+    """A finding with both texts, as far as they are shown; `theirs` of what is kept or held out."""
+
+    finding: ScreeningFinding
+    reason: Reason
+    mine: Excerpt
+    theirs: Excerpt
+
+
+def show_finding(finding: ScreeningFinding) -> ShownFinding:
+    """The finding, with the matched words in their places in both texts."""
+    reason, matched = Reason(finding.reason), finding.matched_text
+    mine = _excerpt(_texts(finding.completion, reason), matched)
+    if finding.other is None:
+        theirs = Excerpt("", matched, "")
+    else:
+        theirs = _excerpt(_texts(finding.other, reason), matched)
+    return ShownFinding(finding, reason, mine, theirs)
+
+
+def _texts(completion: Completion, reason: Reason) -> list[str]:
+    """What the search compared: the passage, the answer, or either."""
+    passage = completion.sample.text
+    answer = "\n".join(map(str, completion.fields.values())) or completion.text
+    if reason == Reason.DUPLICATE_PROMPT:
+        return [passage]
+    return [answer] if reason == Reason.DUPLICATE_PAIR else [passage, answer]
+
+
+def _excerpt(texts: list[str], matched: str) -> Excerpt:
+    # Words are kept without the signs between them.
+    words = r"[\W_]+".join(map(re.escape, re.findall(r"[^\W_]+", matched)))
+    for text in texts if words else []:
+        found = re.search(words, text, re.IGNORECASE)
+        if found:
+            start, end = found.span()
+            before = text[max(0, start - _AROUND) : start]
+            return Excerpt(before, found[0][:_SHOWN], text[end : end + _AROUND])
+    return Excerpt("", "", texts[0][:_SHOWN])

@@ -19,6 +19,7 @@ sides is taken from the training side.
 from __future__ import annotations
 
 import hashlib
+import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -279,7 +280,7 @@ def _matched(ranked: Ranked, findings: list[Finding]) -> list[str]:
 def _in_common(text: str, other: str, similarity: float | None) -> str:
     if similarity == 1:
         # Everything: a million equal texts need no search.
-        return " ".join(text[:_SHOWN_CHARACTERS].split())
+        return " ".join(re.findall(r"\w+", text[:_SHOWN_CHARACTERS])).casefold()
     return common_words(text, other)[0]
 
 

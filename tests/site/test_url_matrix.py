@@ -102,6 +102,7 @@ PAGES: Mapping[str, Page] = {
     "distill:download_refused": Page(
         named=lambda things: [things.run.dataset_id, things.run.dataset.source_files.last().pk]
     ),
+    "distill:screening": Page(named=_dataset),
     "distill:write_labels": _action(LEADS, _dataset),
     "distill:download_labels": Page(named=lambda things: [things.run.dataset_id, "accepted"]),
     # runs
