@@ -21,6 +21,7 @@ from nexa_site.services.bootstrap import create_roles
 PASSWORD = "only for this benchmark"  # noqa: S105 - the database is thrown away
 REVIEWERS = tuple(f"reviewer{number}" for number in range(1, 9))
 PEOPLE = {**dict.fromkeys(REVIEWERS, "reviewer"), "lead": "lead", "operator": "operator"}
+_SCREENED = ("duplicate_prompts", "duplicate_pairs", "contamination")
 _COUNTS = """
 SELECT relname, reltuples::bigint FROM pg_class
 WHERE relkind = 'r' AND relname ~ '^(distill|review)_' ORDER BY relname
@@ -33,7 +34,12 @@ def build_site(num_samples: int) -> dict[str, int]:
     create_roles()
     _add_people()
     for name, max_tokens in product("abcdefghij", (512, 1024)):
-        content = {"name": f"recipe-{name}", "teacher": {"max_tokens": max_tokens}}
+        content = {
+            "name": f"recipe-{name}",
+            "teacher": {"max_tokens": max_tokens},
+            # A thousand passages stand for all texts, so that held-out ones are among them.
+            "screening": dict.fromkeys(_SCREENED, False),
+        }
         save_recipe(content=Recipe.model_validate(content))
     num_decisions = min(5_000, num_samples // 10)
     sql = _SQL.read_text().replace(":samples", str(num_samples))
