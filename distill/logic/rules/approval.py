@@ -29,7 +29,7 @@ _ACTS = (
 _IN_SENTENCE = r"[^.;:\n]{0,80}"
 # "patients treated with X were compared" tells of others' work; "patients are treated" plans it.
 _WORK = with_ascii_edges(
-    rf"(?i)\b{_ACTS}(?:e|er|y|ing|l|ll)?\b{_IN_SENTENCE}{_SUBJECTS}"
+    rf"(?i)\b(?:{_ACTS}(?:e|er|ing|y)?|(?:enroll?|recruit)(?:ed|ing))\b{_IN_SENTENCE}{_SUBJECTS}"
     rf"|{_SUBJECTS}{_IN_SENTENCE}\b(?:are|be|is|to be|was|were|will be) (?:[a-z]+ )?{_ACTS}[a-z]*ed\b"
     rf"|{_SUBJECTS} (?:[a-z]+ )?(?:receive|undergo|will receive|will undergo)\b"
 )

@@ -11,11 +11,11 @@ _DATE = (
 )
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _FIRST_BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]\d)"
-_DEGREES = r"[-+]?\d{1,3}\.\d{3,8}\s?°?\s?"
+_DEGREES = r"[-+]?\d{1,3}\.\d{3,8}(?:\s?°)?"
 _PERSONAL = (
     r"(?i:\b[a-z0-9][a-z0-9._%+-]*@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,24}\b)",
     # Telephone: announced as such, international, or as in the United States.
-    r"(?i:\b(?:tel|phone|telephone|mobile|fax)\b[.:]?(?: (?:no|number)\b\.?:?)?"
+    r"(?i:\b(?:tel|phone|telephone|mobile|fax)\b[.:]{0,2}(?: (?:no|number)\b\.?:?)?"
     r" ?\+?\(?\d[\d ()./-]{5,18}\d)",
     r"\+\d{1,3}[ .-]\(?\d{1,4}\)?[ .-]\d{2,4}[ .-]?\d{2,4}\b",
     r"(?:\(\d{3}\) ?|\b\d{3}[-.])\d{3}[-.]\d{4}\b",
@@ -28,7 +28,7 @@ _PERSONAL = (
     r" \p{Lu}\p{Ll}+",
     # Not from a single digit on: 3.4.21.4 is an enzyme.
     rf"\b{_FIRST_BYTE}\.{_BYTE}\.{_BYTE}\.{_BYTE}\b",
-    rf"(?i:\b(?:address|home|house|lives|residence)\b)[^\n]{{0,60}}{_DEGREES}[NS]?,\s?{_DEGREES}",
+    rf"(?i:\b(?:address|home|house|lives|residence)\b)[^\n]{{0,60}}{_DEGREES}\s?[NS]?,\s?{_DEGREES}",
 )
 
 PERSONAL_DATA = pattern_rule(
