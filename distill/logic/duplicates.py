@@ -84,7 +84,8 @@ def sketch(texts: Sequence[str], groups: Hashes, *, threshold: float) -> Sketche
     bands = _NUM_PERMUTATIONS // rows
     signatures = np.array(matrix.to_rows(), dtype=np.uint64).reshape(-1, _NUM_PERMUTATIONS)
     banded = signatures[:, : bands * rows].reshape(-1, bands, rows)
-    buckets = np.zeros(banded.shape[:2], dtype=np.uint64)
+    # Equal rows in two bands are two buckets.
+    buckets = np.tile(np.arange(bands, dtype=np.uint64), (len(banded), 1))
     for row in range(rows):
         buckets = (buckets ^ banded[:, :, row]) * _MIX
         buckets ^= buckets >> np.uint64(31)
@@ -140,7 +141,7 @@ class _Finder:
         shared = _shared_buckets(self.sketches.buckets[distinct])
         in_question = shared.any(axis=1)
         places, shared = distinct[in_question], shared[in_question]
-        kept: dict[tuple[int, int], list[int]] = defaultdict(list)
+        kept: dict[int, list[int]] = defaultdict(list)
         cache: dict[int, Hashes] = {}
         found: list[Copy] = []
         for start in range(0, len(places), _BATCH):
@@ -155,20 +156,16 @@ class _Finder:
                     _keep(place, buckets[place], kept)
         return found
 
-    def _buckets(
-        self, places: list[int], shared: npt.NDArray[np.bool_]
-    ) -> Iterator[list[tuple[int, int]]]:
-        """The buckets of each place that somebody shares: the band and its value."""
+    def _buckets(self, places: list[int], shared: npt.NDArray[np.bool_]) -> Iterator[list[int]]:
+        """The buckets of each place that somebody else is in."""
         for place, is_shared in zip(places, shared, strict=False):
-            bands = np.flatnonzero(is_shared)
-            values = self.sketches.buckets[place, bands]
-            yield list(zip(bands.tolist(), values.tolist(), strict=True))
+            yield self.sketches.buckets[place, is_shared].tolist()
 
     def _load(
         self,
         batch: list[int],
-        buckets: Iterable[list[tuple[int, int]]],
-        kept: dict[tuple[int, int], list[int]],
+        buckets: Iterable[list[int]],
+        kept: dict[int, list[int]],
         cache: dict[int, Hashes],
     ) -> dict[int, Hashes]:
         """The runs of the batch and of all that it may be compared with."""
@@ -188,8 +185,8 @@ class _Finder:
     def _compare(
         self,
         place: int,
-        buckets: list[tuple[int, int]],
-        kept: dict[tuple[int, int], list[int]],
+        buckets: list[int],
+        kept: dict[int, list[int]],
         runs: dict[int, Hashes],
     ) -> Copy | None:
         """The most similar of the kept, the better one of two; None where none is similar enough."""
@@ -216,9 +213,7 @@ def _shared_buckets(buckets: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
     return shared
 
 
-def _candidates(
-    buckets: list[tuple[int, int]], kept: dict[tuple[int, int], list[int]]
-) -> list[int]:
+def _candidates(buckets: list[int], kept: dict[int, list[int]]) -> list[int]:
     """The kept texts that share most buckets, the best ranked first."""
     offered = Counter(place for bucket in buckets for place in kept.get(bucket, ()))
     if len(offered) <= _MOST_OFFERED:
@@ -226,9 +221,7 @@ def _candidates(
     return sorted(offered, key=lambda place: (-offered[place], place))[:_MOST_OFFERED]
 
 
-def _keep(
-    place: int, buckets: list[tuple[int, int]], kept: dict[tuple[int, int], list[int]]
-) -> None:
+def _keep(place: int, buckets: list[int], kept: dict[int, list[int]]) -> None:
     for bucket in buckets:
         if len(kept[bucket]) < _MOST_OFFERED:
             kept[bucket].append(place)
