@@ -4,7 +4,7 @@ import pytest
 
 from distill.logic.reasons import Reason
 from distill.logic.rules.refusal import REFUSAL
-from tests.logic.rule_tables import check
+from tests.logic.rule_tables import check, nearness
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,9 @@ def test_a_refusal_is_found_where_it_is(text, quoted):
 )
 def test_ordinary_inability_is_no_refusal(text):
     check(REFUSAL, text, None)
+
+
+def test_other_inability_of_the_writer_is_a_near_miss():
+    assert nearness(REFUSAL, "Here we cannot exclude an effect") == 0.5
+    assert nearness(REFUSAL, "I cannot help") is None
+    assert nearness(REFUSAL, "The cell cannot divide") is None

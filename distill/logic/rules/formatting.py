@@ -58,8 +58,7 @@ def _has_unopened(column: pl.Expr) -> pl.Expr:
 
 
 def _has_open_environment(column: pl.Expr) -> pl.Expr:
-    begun = column.str.count_matches(r"\begin{", literal=True)
-    return begun != column.str.count_matches(r"\end{", literal=True)
+    return column.str.count_matches(r"\\begin\{") != column.str.count_matches(r"\\end\{")
 
 
 _DELIMITER_ROW = r"(?m)^[ \t]*\|[ \t]*:?-{2,}:?[ \t]*\|"
@@ -91,22 +90,27 @@ def _is_uneven(text: str) -> bool:
     return False
 
 
-_MARKUP = with_ascii_edges(
-    r"<\|[a-z_]{1,30}\|>|\[/?INST\]"
-    r"|</?(?:answer|hypothesis|methodology|passage|rejected_answer|s|think)>"
-    r"|(?i:</?(?:body|br|code|div|em|font|h[1-6]|html|img|li|ol|pre|script|span|strong|style|table"
-    r"|td|tr|ul)\b[^<>\n]{0,200}>)|</[abip]>|<!--"
-    r"|&(?:amp|gt|lt|nbsp|quot|#\d{1,6});"
-    r"|\\(?:documentclass|textbf|textit|section|subsection|item)\b"
+# One pattern for each first character: the engine then jumps to it, 60 times as fast.
+_TAG = with_ascii_edges(
+    r"<(?:\|[a-z_]{1,30}\|>|/?(?:answer|hypothesis|methodology|passage|rejected_answer|s|think)>"
+    r"|(?i:/?(?:body|br|code|div|em|font|h[1-6]|html|img|li|ol|pre|script|span|strong|style|table"
+    r"|td|tr|ul)\b[^<>\n]{0,200}>)|/[abip]>|!--)"
 )
+_ENTITY = r"&(?:amp|gt|lt|nbsp|quot|#\d{1,6});"
+_LATEX = with_ascii_edges(r"\\(?:documentclass|textbf|textit|section|subsection|item)\b")
+_CONTROL = r"(?-u:[\x00-\x08\x0B\x0C\x0E-\x1F\x7F])"
 # "\n" spelt out is a reply that was escaped twice; \nu and \nabla are LaTeX.
 _ESCAPED = r"\\n(?:\\n|\s|\d|-|$)"
 _REPR = with_ascii_edges(r"\b(?:ChatCompletion\w*|Choice)\(")
 _JSON = r'"(?:hypothesis|method|methodology|hypotheses)"\s*:'
 
 _FAULTS = (
-    _Fault("replacement or control character", r"[\x{FFFD}\x00-\x08\x0B\x0C\x0E-\x1F\x7F]"),
-    _Fault("markup of a page or a prompt", _MARKUP),
+    _Fault("replacement character", "\ufffd"),
+    _Fault("control character", _CONTROL),
+    _Fault("markup of a page or a prompt", _TAG),
+    _Fault("markup of a page or a prompt", r"\[/?INST\]"),
+    _Fault("markup of a page or a prompt", _ENTITY),
+    _Fault("markup of a page or a prompt", _LATEX),
     _Fault("escaped line break", _ESCAPED),
     _Fault("printed program object", _REPR),
     _Fault("key of a JSON object", _JSON),

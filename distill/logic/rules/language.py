@@ -73,8 +73,8 @@ FEWEST_WORDS = 8
 LOOKED_AT = 20_000
 # Greek letters are symbols of every science.
 _OTHER_LETTER = r"[\p{L}--\p{Latin}--\p{Greek}--\p{Common}]"
-# What English names borrow: de novo, la niña, des, von Willebrand, die, was, van der Waals.
-_BORROWED = frozenset(["de", "la", "die", "was", "van", "der", "le", "del", "den", "von"])
+# What English names borrow: de novo, la niña, van der Waals, von Willebrand.
+_BORROWED = frozenset(["de", "la", "van", "le", "del", "den", "von"])
 
 
 @lru_cache(maxsize=16)
@@ -100,9 +100,12 @@ def _measures(config: RulesConfig) -> Mapping[str, pl.Expr]:
     num_others = text.str.count_matches(others).cast(pl.Float64)
     total = num_own + num_others
     letters = text.str.len_chars().clip(lower_bound=1)
+    beyond_ascii = pl.when(text.str.len_bytes() != text.str.len_chars()).then(text)
     return {
         "foreign_words": pl.when(total >= FEWEST_WORDS).then(num_others / total).otherwise(0.0),
-        "foreign_letters": text.str.count_matches(_OTHER_LETTER).cast(pl.Float64) / letters,
+        "foreign_letters": (
+            beyond_ascii.str.count_matches(_OTHER_LETTER).fill_null(0).cast(pl.Float64) / letters
+        ),
     }
 
 

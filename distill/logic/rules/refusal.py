@@ -24,4 +24,13 @@ _REFUSALS = (
     r"(?:contain|give|include|offer|provide) (?:enough|sufficient)\b",
 )
 
-REFUSAL = pattern_rule(Reason.REFUSAL, f"(?i){'|'.join(_REFUSALS)}")
+_ALMOST = (
+    r"(?i)\b(?:I|we) (?:cannot|can ?not|can['’]t|am unable|are unable)\b|\bas a (?:chatbot|model)\b"
+)
+
+REFUSAL = pattern_rule(
+    Reason.REFUSAL,
+    f"(?i){'|'.join(_REFUSALS)}",
+    near=_ALMOST,
+    says="Drops replies in which the teacher would not answer, or says that it cannot.",
+)

@@ -53,7 +53,13 @@ def _verb_wanted(frame: pl.DataFrame, config: RulesConfig) -> list[Evidence]:
     return [Evidence(Reason.NO_ACTION_VERB, detail)] * len(frame)
 
 
-NO_ACTION_VERB = Rule(Reason.NO_ACTION_VERB, _lacks_verb, _verb_wanted)
+NO_ACTION_VERB = Rule(
+    Reason.NO_ACTION_VERB,
+    _lacks_verb,
+    _verb_wanted,
+    says="Drops what names nothing to do: no verb of the list, in any of its forms.",
+    settings=("action_verbs",),
+)
 
 _NAME = r"\p{Lu}[\p{L}'’-]+"
 _YEAR = r"(?:19|20)\d{2}[a-z]?"
@@ -77,4 +83,9 @@ _CITATIONS = (
     r"(?i:https?://\S+|\bwww\.\S+)",
 )
 
-CITATION = pattern_rule(Reason.CITATION, "|".join(_CITATIONS))
+CITATION = pattern_rule(
+    Reason.CITATION,
+    "|".join(_CITATIONS),
+    near=r"[(\[][^()\[\]\n]{0,40}\b(?:19|20)\d{2}[a-z]?[)\]]|\[\d{1,4}(?:[,.;-]\s?\d{1,4}){0,9}\]",
+    says="Drops citations and bracketed references: a student would learn to invent them.",
+)
