@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from benchmarks.bench_gate_duplicates import measure_duplicates
 from benchmarks.bench_gate_export import measure_export
 from benchmarks.bench_gate_rules import measure_rules
+from benchmarks.bench_gate_whatif import measure_whatif
 from benchmarks.engine_site import Measured
 
 Part = Callable[[], Measured]
@@ -34,12 +35,15 @@ class Load:
     rules_rows: int
     duplicates_rows: int
     export_rows: int
+    site_samples: int
+    whatif_rows: tuple[int, ...]
+    questions: int
     rounds: int
 
 
-FULL = Load(200_000, 100_000, 100_000, 3)
-QUICK = Load(20_000, 10_000, 20_000, 2)
-SOAK = Load(200_000, 100_000, 1_000_000, 3)
+FULL = Load(200_000, 100_000, 100_000, 40_000, (100_000,), 100, 3)
+QUICK = Load(12_000, 10_000, 20_000, 8_000, (100_000,), 40, 2)
+SOAK = Load(200_000, 100_000, 1_000_000, 40_000, (100_000, 1_000_000), 100, 3)
 
 TARGETS = {
     "rules_ratio": (">=", 10),
@@ -56,7 +60,7 @@ TARGETS = {
 
 def main() -> None:
     """Measure the parts that were asked for; print them, and one JSON object last."""
-    load = QUICK if os.environ.get("QUICK") else FULL
+    load = SOAK if os.environ.get("SOAK") else QUICK if os.environ.get("QUICK") else FULL
     parts = _parts(load)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default=",".join(parts), help="parts, separated by commas")
@@ -82,6 +86,9 @@ def _parts(load: Load) -> dict[str, Part]:
         "rules": lambda: measure_rules(rows=load.rules_rows, rounds=load.rounds, say=say),
         "duplicates": lambda: measure_duplicates(
             rows=load.duplicates_rows, rounds=load.rounds, say=say
+        ),
+        "whatif": lambda: measure_whatif(
+            samples=load.site_samples, rows=load.whatif_rows, questions=load.questions, say=say
         ),
         "export": lambda: measure_export(rows=load.export_rows, rounds=load.rounds, say=say),
     }

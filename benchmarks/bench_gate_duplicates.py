@@ -17,7 +17,7 @@ import numpy as np
 from rensa import RMinHashDeduplicator
 
 from benchmarks.engine_site import Measured
-from benchmarks.gate_corpus import Corpus
+from benchmarks.gate_corpus import Corpus, open_corpus
 from benchmarks.gate_worker import in_own_process, peak_mb
 from distill.logic.duplicates import Copy, find_copies, join, sketch
 from distill.logic.shingles import list_words
@@ -104,7 +104,7 @@ def _runs(words: Sequence[str]) -> list[str]:
 
 def plant(rows: int, rng: random.Random) -> tuple[list[str], list[list[int]]]:
     """Texts in any order, and the places of each cluster's."""
-    corpus = Corpus(seed=1)
+    corpus = open_corpus(seed=1)
     groups: list[list[str]] = []
     total = 0
     while total < rows:

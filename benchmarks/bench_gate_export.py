@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from benchmarks.engine_site import Measured
-from benchmarks.gate_corpus import Corpus
+from benchmarks.gate_corpus import open_corpus
 from benchmarks.gate_worker import in_own_process, peak_mb
 from distill.logic.sft import SFT_SCHEMA, sft_bytes, sft_row
 from distill.logic.sft_configs import MAIN, SPLITS, Row
@@ -142,7 +142,7 @@ def _write_bare_table(rows: Iterator[Row], folder: Path) -> float:
 
 def make_rows(count: int) -> list[Row]:
     """Rows of 2.4 kB as `queries.sft_rows` reads them: question, answer, scores, origins."""
-    return list(map(_row, range(count), Corpus().rows(0, count)))
+    return list(map(_row, range(count), open_corpus().rows(0, count)))
 
 
 def _row(number: int, text: RuleText) -> Row:

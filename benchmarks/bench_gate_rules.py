@@ -16,7 +16,7 @@ from functools import partial
 import polars as pl
 
 from benchmarks.engine_site import Measured
-from benchmarks.gate_corpus import Corpus
+from benchmarks.gate_corpus import Corpus, open_corpus
 from benchmarks.gate_rules_re import COMPARED, compile_checks, only_compared, passes
 from benchmarks.gate_worker import in_own_process, peak_mb
 from distill.logic.rules import RULES, Rule, RulesConfig, apply_rules, examine, rule_frame
@@ -63,7 +63,7 @@ def measure_rules(*, rows: int, rounds: int, say: Callable[[str], None]) -> Meas
 
 def measure_all(rows: int) -> Measured:
     """Every rule with all its reasons and evidence, as a run's writer asks for them."""
-    corpus, config = Corpus(), RulesConfig()
+    corpus, config = open_corpus(), RulesConfig()
     apply_rules(list(corpus.rows(0, 50)), config)
     seconds = cpu = 0.0
     passed, hits, found = 0, Counter[str](), Counter[bool]()
@@ -100,7 +100,7 @@ def measure_ratio(rows: int, rounds: int) -> Measured:
 
     Both start from Python's strings, and must let the same texts pass.
     """
-    texts = list(Corpus().rows(0, rows))
+    texts = list(open_corpus().rows(0, rows))
     config = only_compared(RulesConfig())
     checks = compile_checks(config)
     counts = (_count_in_columns(texts, config), sum(passes(one.text, checks) for one in texts))
@@ -127,7 +127,7 @@ def _count_in_columns(texts: Sequence[RuleText], config: RulesConfig) -> int:
 
 def measure_each(rows: int) -> Measured:
     """Rows a second of each rule alone: its measures and hits, without evidence."""
-    frame, config = rule_frame(list(Corpus().rows(0, rows))), RulesConfig()
+    frame, config = rule_frame(list(open_corpus().rows(0, rows))), RulesConfig()
     return {
         rule.code.value: round(rows / _fastest(partial(_hits, frame, rule, config)))
         for rule in RULES
@@ -139,12 +139,15 @@ def _hits(frame: pl.DataFrame, rule: Rule, config: RulesConfig) -> pl.DataFrame:
     return frame.with_columns(measures).select(rule.hits(config).alias("hit"))
 
 
-def measure_hostile(chars: int) -> Measured:
-    """Time a byte over texts made to be slow, of so many characters and of four times as many."""
+def measure_hostile(chars: int, most: int | None = None) -> Measured:
+    """Time a character over texts made to be slow, of so many characters and of four times as many.
+
+    `most`: so many of the texts.
+    """
     config = RulesConfig(max_chars=10 * chars)
     by_name = []
     for size in (chars, 4 * chars):
-        texts = {name: _alone(text) for name, text in hostile_texts(size).items()}
+        texts = {name: _alone(text) for name, text in list(hostile_texts(size).items())[:most]}
         apply_rules(list(texts.values())[:3], config)
         by_name.append(
             {

@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,12 @@ class Corpus:
             length += len(steps[-1]) + 1
         blank = RuleText("", " ".join(source), tokens=CHARS // 4)
         return _written(blank, hypothesis, "\n".join(steps))
+
+
+@cache
+def open_corpus(seed: int = 0) -> Corpus:
+    """The corpus of a seed; made once in a process, which takes a second or two."""
+    return Corpus(seed)
 
 
 def _choose_fault(rng: random.Random) -> str:
