@@ -128,25 +128,25 @@ def decide_all(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     rule stands against it) and `mean_score`.
     """
     judges = judges_of(frame)
-    rules = [rule for rule in RULES if settings.rules.is_on(rule.code)]
-    frame = frame.with_columns(_parse_hits(), _means(frame, judges)).with_columns(
-        [rule.hits(settings.rules).alias(rule.code) if _is_measured(rule, settings) else
-         pl.col(rule.code) for rule in rules]
-    )  # fmt: skip
+    frame = frame.with_columns(_parse_hits() + _means(frame, judges))
+    frame = frame.with_columns([_rule_hits(rule, settings.rules) for rule in RULES])
     frame = frame.with_columns(_judge_hits(frame, judges, settings.gate))
-    of_form = [*_PARSE, *(rule.code for rule in rules)]
+    of_form = [*_PARSE, *(rule.code for rule in RULES)]
     early = [code for code in of_form if not code.is_flag]
     late = (Reason.JUDGE_INVALID, Reason.LOW_SCORE)
-    flags = [rule.code for rule in rules if rule.code.is_flag]
+    flags = [rule.code for rule in RULES if rule.code.is_flag]
     flags += [Reason.SAFETY, Reason.JUDGES_DISAGREE, Reason.NEAR_THRESHOLD]
     is_judged = _any(pl.col(_JUDGE_STATE + judge).is_not_null() for judge in judges)
     frame = frame.with_columns(
-        is_clear=~_any(map(pl.col, early)), is_flagged=_any(map(pl.col, flags))
+        is_clear=~_any(pl.col(code.value) for code in early),
+        is_flagged=_any(pl.col(code.value) for code in flags),
     ).with_columns(
         is_unjudged=pl.col("is_clear") & ~is_judged if judges else pl.lit(value=False),
     )
     return frame.with_columns(
-        passed=pl.col("is_clear") & ~_any(map(pl.col, late)) & ~pl.col("is_unjudged")
+        passed=pl.col("is_clear")
+        & ~_any(pl.col(code.value) for code in late)
+        & ~pl.col("is_unjudged")
     ).with_columns(
         accepted=pl.col("passed")
         & pl.col("label").ne_missing("rejected")
@@ -156,12 +156,11 @@ def decide_all(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
 
 def evaluate(frame: pl.DataFrame, settings: Settings) -> Outcome:
     """What the settings make of the snapshot's open completions."""
-    return outcome_of(decide_all(frame.filter("is_open"), settings), settings)
+    return outcome_of(decide_all(frame.filter("is_open"), settings))
 
 
-def outcome_of(decided: pl.DataFrame, settings: Settings) -> Outcome:
-    """The counts of a frame that `decide_all` has made with these settings."""
-    codes = reasons_in(settings)
+def outcome_of(decided: pl.DataFrame) -> Outcome:
+    """The counts of a frame that `decide_all` has made."""
     sums = decided.select(
         pl.len().alias("total"),
         pl.col("passed", "accepted", "is_unjudged").sum(),
@@ -169,10 +168,10 @@ def outcome_of(decided: pl.DataFrame, settings: Settings) -> Outcome:
          & pl.col("label").ne_missing("rejected")).sum().alias("must_review"),
         pl.col("cost_nano").sum().alias("cost"),
         pl.col("cost_nano").is_null().sum().alias("unpriced"),
-        *(pl.col(code).sum().alias(f"count:{code}") for code in codes),
+        *(pl.col(code.value).sum().alias(f"count:{code}") for code in LOOKED_AT),
         *_agreement_sums(),
     ).row(0, named=True)  # fmt: skip
-    counts = [(code, sums[f"count:{code}"]) for code in codes if sums[f"count:{code}"]]
+    counts = [(code, sums[f"count:{code}"]) for code in LOOKED_AT if sums[f"count:{code}"]]
     counts.sort(key=lambda pair: -pair[1])
     return Outcome(
         total=sums["total"],
@@ -194,7 +193,7 @@ def changes(before: pl.DataFrame, after: pl.DataFrame, settings: Settings) -> tu
     Those that people decided come first, then those nearest to the threshold on the mean. `why`:
     the reasons that the side which rejects it has against it.
     """
-    codes = [code for code in Reason if f"{code}" in before.columns and not code.is_flag]
+    codes = [code for code in LOOKED_AT if not code.is_flag]
     moved = after.filter(after["passed"] != before["passed"])
     near = (pl.col("mean_score") - settings.gate.min_mean).abs()
     chosen = moved.sort(
@@ -220,7 +219,11 @@ def scan(decided: pl.DataFrame, thresholds: Sequence[float]) -> tuple[ScanPoint,
 
     Other reasons stay as they were decided; a threshold on a single dimension counts as met.
     """
-    others = pl.col("is_clear") & ~pl.col(Reason.JUDGE_INVALID) & pl.col("mean_score").is_not_null()
+    others = (
+        pl.col("is_clear")
+        & ~pl.col(Reason.JUDGE_INVALID.value)
+        & pl.col("mean_score").is_not_null()
+    )
     able = decided.filter(others).select("mean_score", "label")
     rows = able.select(
         *(
@@ -249,28 +252,28 @@ def dimensions_of(frame: pl.DataFrame) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def reasons_in(settings: Settings) -> list[Reason]:
-    """Every reason and flag that `decide_all` looks at with these settings."""
-    rules = [rule.code for rule in RULES if settings.rules.is_on(rule.code)]
-    return [
-        *(*_PARSE, *rules, Reason.JUDGE_INVALID, Reason.LOW_SCORE),
-        *(Reason.SAFETY, Reason.JUDGES_DISAGREE, Reason.NEAR_THRESHOLD),
-    ]
-
-
 _PARSE = (Reason.UNPARSEABLE, Reason.MISSING_FIELD, Reason.TRUNCATED)
+LOOKED_AT: tuple[Reason, ...] = (
+    *(*_PARSE, *(rule.code for rule in RULES), Reason.JUDGE_INVALID, Reason.LOW_SCORE),
+    *(Reason.SAFETY, Reason.JUDGES_DISAGREE, Reason.NEAR_THRESHOLD),
+)
+"""Every reason and flag that `decide_all` makes a column of."""
 
 
 def _any(conditions: Iterable[pl.Expr]) -> pl.Expr:
     return reduce(or_, conditions, pl.lit(value=False))
 
 
-def _is_measured(rule: Rule, settings: Settings) -> bool:
-    return bool(rule.measures(settings.rules))
+def _rule_hits(rule: Rule, config: RulesConfig) -> pl.Expr:
+    """From the stored measures, else as it was stored; a rule that is off hits nothing."""
+    name = rule.code.value
+    if not config.is_on(rule.code):
+        return pl.lit(value=False).alias(name)
+    return rule.hits(config).alias(name) if rule.measures(config) else pl.col(name)
 
 
 def _parse_hits() -> list[pl.Expr]:
-    return [pl.col("parse_reason").eq_missing(code).alias(code) for code in _PARSE]
+    return [pl.col("parse_reason").eq_missing(code.value).alias(code.value) for code in _PARSE]
 
 
 def _means(frame: pl.DataFrame, judges: Sequence[str]) -> list[pl.Expr]:
@@ -312,13 +315,13 @@ def _judge_hits(frame: pl.DataFrame, judges: Sequence[str], gate: GateConfig) ->
     return [
         _any(
             pl.col(_JUDGE_STATE + judge).eq_missing("invalid") for judge in judges
-        ).alias(Reason.JUDGE_INVALID),
-        _any(low).alias(Reason.LOW_SCORE),
-        pl.col("flag:safety").alias(Reason.SAFETY),
+        ).alias(Reason.JUDGE_INVALID.value),
+        _any(low).alias(Reason.LOW_SCORE.value),
+        pl.col("flag:safety").alias(Reason.SAFETY.value),
         (spread > gate.max_disagreement + TOLERANCE).fill_null(value=False)
-        .alias(Reason.JUDGES_DISAGREE),
+        .alias(Reason.JUDGES_DISAGREE.value),
         ((distance <= gate.review_band + TOLERANCE) & (gate.review_band > 0))
-        .fill_null(value=False).alias(Reason.NEAR_THRESHOLD),
+        .fill_null(value=False).alias(Reason.NEAR_THRESHOLD.value),
     ]  # fmt: skip
 
 

@@ -1,0 +1,192 @@
+"""Take the snapshot that what-if questions are answered from."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import polars as pl
+from django.db.models import F, OuterRef, Subquery
+
+from distill.logic.recipe import Recipe
+from distill.logic.rules import RULES, RulesConfig, examine, rule_frame
+from distill.logic.sft import prompt_version
+from distill.logic.templates import parse_reply, plain_text
+from distill.logic.types import RuleText
+from distill.models import Completion, Dataset, Judgement, Reply
+from distill.models import Recipe as RecipeRow
+from distill.queries.snapshot import base_content, current_marks, snapshot_path
+from distill.services.files import atomic_path
+
+_BATCH = 5_000
+_OF_COMPLETION = (
+    *("id", "sample_id", "draw", "attempt", "recipe_id", "call_id", "template_name", "teacher"),
+    *("model", "text", "fields", "finish_reason", "completion_tokens"),
+)
+_FACTS = {
+    "completion_id": pl.Int64,
+    "sample_id": pl.Int64,
+    "draw": pl.Int16,
+    "attempt": pl.Int16,
+    "is_open": pl.Boolean,
+    "state": pl.String,
+    "label": pl.String,
+    "template": pl.String,
+    "domain": pl.String,
+    "prompt_version": pl.String,
+    "teacher": pl.String,
+    "model": pl.String,
+    "parse_reason": pl.String,
+    "cost_nano": pl.Int64,
+    "flag:safety": pl.Boolean,
+}
+
+
+def take_snapshot(*, dataset: Dataset) -> int:
+    """Write the dataset's snapshot anew and return its rows; a reader keeps the one it has.
+
+    Completions are read in batches and in the order of their ids; of their texts only what the
+    rules measure is kept. Every rule is looked at, also those that the recipe switches off.
+    """
+    marks = current_marks()
+    reader = _Reader(base_content(dataset))
+    frames = [reader.frame(rows) for rows in _batches(dataset)] or [reader.frame([])]
+    whole = pl.concat(frames, how="diagonal_relaxed")
+    with atomic_path(snapshot_path(dataset)) as draft:
+        whole.write_parquet(draft, metadata={"marks": marks})
+    return len(whole)
+
+
+def _batches(dataset: Dataset) -> Iterator[list[dict[str, Any]]]:
+    after = 0
+    found = Completion.objects.filter(state_row__dataset=dataset).order_by("pk")
+    columns = found.values(
+        *_OF_COMPLETION,
+        source=F("sample__text"),
+        domain=F("sample__domain"),
+        is_open=F("state_row__is_open"),
+        state=F("state_row__state"),
+        label_outcome=F("label__outcome"),
+        cost_nano=Subquery(
+            Reply.objects.filter(call=OuterRef("call"), outcome=Reply.ACCEPTED).values("cost_nano")[
+                :1
+            ]
+        ),
+    )
+    while rows := list(columns.filter(pk__gt=after)[:_BATCH]):
+        after = rows[-1]["id"]
+        yield rows
+
+
+class _Judged(NamedTuple):
+    judge: str
+    scores: dict[str, float]
+    flags: list[str]
+    error: str
+    cost_nano: int | None
+
+
+class _Reader:
+    """Turns rows of the database into columns; remembers the recipes that it meets."""
+
+    def __init__(self, base: Recipe) -> None:
+        self._base = base
+        every = {rule.switch: True for rule in RULES}
+        self._rules = base.rules.model_copy(update=every)
+        self._recipes: dict[int, Recipe] = {}
+        self._versions: dict[tuple[int | None, str], str | None] = {}
+
+    def frame(self, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+        judged = _judgements([row["id"] for row in rows])
+        facts = pl.DataFrame(
+            [self._facts(row, judged.get(row["id"], [])) for row in rows],
+            schema=_FACTS,
+            orient="row",
+        )
+        looked_at = examine(rule_frame([self._text(row) for row in rows]), self._rules)
+        return pl.concat(
+            [facts, _rule_columns(looked_at, self._rules), _score_columns(rows, judged)],
+            how="horizontal",
+        )
+
+    def _recipe(self, recipe_id: int | None) -> Recipe:
+        if recipe_id is None:
+            return self._base
+        if recipe_id not in self._recipes:
+            self._recipes[recipe_id] = RecipeRow.objects.get(pk=recipe_id).content
+        return self._recipes[recipe_id]
+
+    def _prompt_version(self, recipe_id: int | None, template_name: str) -> str | None:
+        key = recipe_id, template_name
+        if key not in self._versions:
+            template = self._recipe(recipe_id).templates.get(template_name)
+            self._versions[key] = prompt_version(template) if template else None
+        return self._versions[key]
+
+    def _text(self, row: dict[str, Any]) -> RuleText:
+        template = self._recipe(row["recipe_id"]).templates.get(row["template_name"])
+        text = plain_text(template, row["fields"]) if template else ""
+        return RuleText(text or row["text"], row["source"], row["fields"], row["completion_tokens"])
+
+    def _facts(self, row: dict[str, Any], judged: Sequence[_Judged]) -> tuple[Any, ...]:
+        recipe_id, template_name = row["recipe_id"], row["template_name"]
+        template = self._recipe(recipe_id).templates.get(template_name)
+        parse_reason = None
+        if template:
+            parsed = parse_reply(template, row["text"], finish_reason=row["finish_reason"])
+            parse_reason = parsed.evidence[0].reason if parsed.evidence else None
+        costs = [row["cost_nano"], *(one.cost_nano for one in judged)]
+        known = [cost for cost in costs if cost is not None]
+        return (
+            *(row["id"], row["sample_id"], row["draw"], row["attempt"], row["is_open"]),
+            *(row["state"], row["label_outcome"], template_name, row["domain"]),
+            *(self._prompt_version(recipe_id, template_name), row["teacher"], row["model"]),
+            parse_reason,
+            sum(known) if len(known) == len(costs) else None,
+            any(flag.startswith("safety") for one in judged for flag in one.flags),
+        )
+
+
+def _judgements(ids: Sequence[int]) -> dict[int, list[_Judged]]:
+    """The latest opinion of each judge on each completion."""
+    cost = Reply.objects.filter(call=OuterRef("call"), outcome=Reply.ACCEPTED).values("cost_nano")
+    rows = Judgement.objects.filter(completion__in=ids).order_by("pk")
+    latest: dict[tuple[int, str], _Judged] = {}
+    for pk, *judged in rows.values_list(
+        "completion", "judge", "scores", "flags", "error", Subquery(cost[:1])
+    ):
+        one = _Judged(*judged)
+        latest[pk, one.judge] = one
+    found: dict[int, list[_Judged]] = defaultdict(list)
+    for (pk, _judge), one in latest.items():
+        found[pk].append(one)
+    return found
+
+
+def _rule_columns(looked_at: pl.DataFrame, config: RulesConfig) -> pl.DataFrame:
+    """Measures of the rules that have them, and what the others hit."""
+    names: dict[str, None] = {}
+    for rule in RULES:
+        names |= dict.fromkeys(rule.measures(config) or [rule.code.value])
+    return looked_at.select(list(names))
+
+
+def _score_columns(
+    rows: Sequence[dict[str, Any]], judged: dict[int, list[_Judged]]
+) -> pl.DataFrame:
+    """A column by judge and dimension, and one for what became of each judge's reply."""
+    columns: dict[str, list[Any]] = {}
+    for number, row in enumerate(rows):
+        for one in judged.get(row["id"], []):
+            values: dict[str, Any] = {
+                f"score:{one.judge}:{name}": score for name, score in one.scores.items()
+            }
+            values[f"judge_state:{one.judge}"] = "invalid" if one.error else "valid"
+            for name, value in values.items():
+                columns.setdefault(name, [None] * len(rows))[number] = value
+    schema = {
+        name: pl.String if name.startswith("judge_state:") else pl.Float64 for name in columns
+    }
+    # Without a judge the frame has no columns, and so no rows: nothing is put beside the others.
+    return pl.DataFrame(columns, schema=schema)
