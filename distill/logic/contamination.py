@@ -123,8 +123,10 @@ def common_words(one: str, other: str, *, shown: int = _SHOWN_WORDS) -> tuple[st
     Of each text the first 2,000 words are looked at.
     """
     mine = list_words(one)[:_LONGEST_LOOKED_AT]
-    hashes = [hash_words([text]).hashes[:_LONGEST_LOOKED_AT] for text in (one, other)]
-    start, length = longest_common_run(*hashes)
+    words = hash_words([one, other])
+    start, length = longest_common_run(
+        words.of(0)[:_LONGEST_LOOKED_AT], words.of(1)[:_LONGEST_LOOKED_AT]
+    )
     return " ".join(mine[start : start + min(length, shown)]), length
 
 
