@@ -58,6 +58,17 @@ _PIECES: Mapping[str, str] = {
     "dots and letters": "a.b",
     "e-mail signs": "a@",
     "numbers with signs": "+49 ",
+    "numbers of telephones": "030 ",
+    "addresses without an end": "a.a.a@",
+    "places of homes": "home 1.2345, ",
+    "bytes of addresses": "10.",
+    "acts on nobody": "treat ",
+    "people to whom nothing is done": "patients are randomly ",
+    "negated hazards": "no BSL-3 ",
+    "hazards in a list": "sarin, ",
+    "germs that grow": "culture a ",
+    "steps that begin": "first 1. ",
+    "comparisons without an end": "more or between a ",
 }
 
 

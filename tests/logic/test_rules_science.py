@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from distill.logic.reasons import Reason
-from distill.logic.rules import RulesConfig
+from distill.logic.rules import RulesConfig, near_misses, rule_frame
 from distill.logic.rules.science import CITATION, NO_ACTION_VERB, inflect
+from distill.logic.types import RuleText
 from tests.logic.rule_tables import CONFIG, check, findings, only
 
 
@@ -135,3 +136,9 @@ def test_the_detail_quotes_on_one_short_line():
     detail = findings(CITATION, "https://example.org/" + "x" * 100)[0].detail
     assert len(detail) == 62
     assert detail.endswith('x…"')
+
+
+def test_a_text_that_hangs_on_one_verb_is_near():
+    texts = [RuleText(text) for text in ("We measured it.", "Mix and measure.", "Growth.")]
+    near = near_misses(rule_frame(texts), NO_ACTION_VERB, only(NO_ACTION_VERB))
+    assert near.to_list() == [0.5, None, None]

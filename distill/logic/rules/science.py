@@ -7,7 +7,7 @@ import re
 import polars as pl
 
 from distill.logic.reasons import Reason
-from distill.logic.rules.base import Rule, RulesConfig, pattern_rule, with_ascii_edges
+from distill.logic.rules.base import LOOSELY, Rule, RulesConfig, pattern_rule, with_ascii_edges
 from distill.logic.types import Evidence
 
 _IRREGULAR = {
@@ -41,11 +41,20 @@ def inflect(verb: str) -> tuple[str, ...]:
     return forms
 
 
-def _lacks_verb(config: RulesConfig) -> pl.Expr:
+def _verbs(config: RulesConfig) -> str:
     forms = sorted({form for verb in config.action_verbs for form in inflect(verb)})
-    if not forms:
+    return with_ascii_edges(rf"(?i)\b(?:{'|'.join(forms)})\b")
+
+
+def _lacks_verb(config: RulesConfig) -> pl.Expr:
+    if not config.action_verbs:
         return pl.lit(value=False).and_(pl.col("text").is_null())  # no verb is asked for
-    return ~pl.col("text").str.contains(with_ascii_edges(rf"(?i)\b(?:{'|'.join(forms)})\b"))
+    return ~pl.col("text").str.contains(_verbs(config))
+
+
+def _has_one_verb(config: RulesConfig) -> pl.Expr:
+    """The text hangs on a single verb: without it, it would hit."""
+    return pl.when(pl.col("text").str.count_matches(_verbs(config)) == 1).then(LOOSELY)
 
 
 def _verb_wanted(frame: pl.DataFrame, config: RulesConfig) -> list[Evidence]:
@@ -57,6 +66,7 @@ NO_ACTION_VERB = Rule(
     Reason.NO_ACTION_VERB,
     _lacks_verb,
     _verb_wanted,
+    near=_has_one_verb,
     says="Drops what names nothing to do: no verb of the list, in any of its forms.",
     settings=("action_verbs",),
 )
