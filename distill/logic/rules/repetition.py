@@ -18,7 +18,7 @@ import polars as pl
 
 from distill.logic.reasons import Reason
 from distill.logic.rules.base import Rule, RulesConfig, excerpt, near_below
-from distill.logic.rules.word_hashes import Words, mix, read_words, runs_of
+from distill.logic.rules.word_hashes import Words, read_words, runs_of
 from distill.logic.types import Evidence
 
 RUN_LENGTH = 5
@@ -34,6 +34,8 @@ LOOKED_AT = 20_000
 # Worked on at once, so that memory stays flat.
 _STEP = 1024
 _SENTENCE = r"[^.!?\n]+"
+# Rows of a step in the upper 12 bits of a key, 52 bits of a run's number below.
+_ROW_SHIFT, _HASH_SHIFT = np.uint64(52), np.uint64(12)
 
 
 def _measures(_config: RulesConfig) -> Mapping[str, pl.Expr]:
@@ -82,9 +84,11 @@ def _phrase_shares(texts: pl.Series) -> pl.Series:
 
 def _phrase_share(texts: pl.Series) -> pl.Series:
     runs, rows = runs_of(read_words(texts), RUN_LENGTH)
-    is_first = pl.Series(runs ^ mix(rows.astype(np.uint64))).is_first_distinct().to_numpy()
     totals = np.bincount(rows, minlength=len(texts))
-    repeats = totals - np.bincount(rows[is_first], minlength=len(texts))
+    # Sorted within their row, by the upper bits of their numbers, equal ones lie side by side.
+    keys = np.sort((rows.astype(np.uint64) << _ROW_SHIFT) | (runs >> _HASH_SHIFT))
+    again = keys[1:][keys[1:] == keys[:-1]] >> _ROW_SHIFT
+    repeats = np.bincount(again.astype(np.int64), minlength=len(texts))
     return pl.Series(np.where(totals >= FEWEST_RUNS, repeats / np.maximum(totals, 1), 0.0))
 
 
