@@ -83,15 +83,15 @@ def test_the_writer_is_measured_in_all_its_forms() -> None:
     assert all(rate > 0 for rate in measure_forms(rows=40, rounds=1).values())
 
 
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+
+
 @pytest.mark.soak
 def test_a_million_rows_are_exported_in_flat_memory_and_asked_what_if() -> None:
-    environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("PYTEST")},
-        "SOAK": "1",
-    }
-    argv = [sys.executable, "-m", "benchmarks.bench_gate", "--only", "export,whatif"]
+    argv = [sys.executable, "-m", "benchmarks.bench_gate", "--soak", "--only", "export,whatif"]
     done = subprocess.run(
-        argv, cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=False
+        argv, cwd=BASE_DIR, env=_environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
