@@ -14,7 +14,7 @@ What no judge has scored is never guessed at: it counts as unjudged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -125,7 +125,8 @@ def decide_all(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """The frame with a column of booleans by each reason and flag, and what follows from them.
 
     Those are `passed`, `is_flagged`, `accepted`, `is_unjudged`, `is_clear` (neither parsing nor a
-    rule stands against it) and `mean_score`.
+    rule stands against it), `lost_at` (the first reason against it, in the order in which they are
+    looked at) and `mean_score`.
     """
     judges = judges_of(frame)
     frame = frame.with_columns(_parse_hits() + _means(frame, judges))
@@ -143,6 +144,7 @@ def decide_all(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     ).with_columns(
         is_unjudged=pl.col("is_clear") & ~is_judged if judges else pl.lit(value=False),
     )
+    frame = frame.with_columns(lost_at=_first([*early, *late]))
     return frame.with_columns(
         passed=pl.col("is_clear")
         & ~_any(pl.col(code.value) for code in late)
@@ -164,8 +166,7 @@ def outcome_of(decided: pl.DataFrame) -> Outcome:
     sums = decided.select(
         pl.len().alias("total"),
         pl.col("passed", "accepted", "is_unjudged").sum(),
-        (pl.col("passed") & pl.col("is_flagged") & ~pl.col("accepted")
-         & pl.col("label").ne_missing("rejected")).sum().alias("must_review"),
+        SHOWN["must_review"].sum().alias("must_review"),
         pl.col("cost_nano").sum().alias("cost"),
         pl.col("cost_nano").is_null().sum().alias("unpriced"),
         *(pl.col(code.value).sum().alias(f"count:{code}") for code in LOOKED_AT),
@@ -264,6 +265,14 @@ def _any(conditions: Iterable[pl.Expr]) -> pl.Expr:
     return reduce(or_, conditions, pl.lit(value=False))
 
 
+def _first(codes: Sequence[Reason]) -> pl.Expr:
+    """The first of these reasons that a completion has; null where it has none."""
+    return pl.coalesce(
+        *(pl.when(pl.col(code.value)).then(pl.lit(code.value)) for code in codes),
+        pl.lit(None, pl.String),
+    )
+
+
 def _rule_hits(rule: Rule, config: RulesConfig) -> pl.Expr:
     """From the stored measures, else as it was stored; a rule that is off hits nothing."""
     name = rule.code.value
@@ -358,3 +367,18 @@ def _change(after: dict[str, object], before: dict[str, object], codes: list[Rea
         mean_score=float(str(after["mean_score"])) if after["mean_score"] is not None else None,
         label=str(after["label"]) if after["label"] else None,
     )
+
+
+SHOWN: Mapping[str, pl.Expr] = {
+    "all": pl.lit(value=True),
+    "judged": pl.col("is_clear") & ~pl.col("is_unjudged"),
+    "unjudged": pl.col("is_unjudged"),
+    "passed": pl.col("passed"),
+    "accepted": pl.col("accepted"),
+    "kept_out": pl.col("passed") & ~pl.col("accepted"),
+    "must_review": pl.col("passed")
+    & pl.col("is_flagged")
+    & ~pl.col("accepted")
+    & pl.col("label").ne_missing("rejected"),
+}
+"""The completions behind the numbers of an outcome, by name."""
