@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from distill.logic.document_yaml import load_document, write_yaml
 from distill.logic.documents import Document, between
 from distill.logic.errors import InputError
-from distill.logic.gate import GateConfig
+from distill.logic.gate import GateConfig, Share
 from distill.logic.limits import Limits
 from distill.logic.prices import FREE, TokenPrice
 from distill.logic.regeneration import RegenerationConfig
@@ -80,6 +80,14 @@ class JudgeConfig(_ModelConfig):
     teacher: TeacherName = "offline:rubric"
     temperature: Temperature = 0.0
     max_tokens: MaxTokens = 512
+    role: Annotated[str, Field(max_length=2_000)] = ""
+    """What this judge looks at, told before its dimensions: facts and mechanism (F), or reasoning,
+    method and safety (R)."""
+    dimensions: tuple[str, ...] = ()
+    """Those of the rubric that it scores; all where none is named."""
+    only_near: Share | None = None
+    """A second opinion: asked only where the mean of the other judges is so near to
+    `gate.min_mean`. None: always asked."""
 
     @property
     def known_price(self) -> TokenPrice | None:
@@ -142,11 +150,34 @@ class Recipe(Document):
         names = [judge.name for judge in self.judges]
         if len(set(names)) < len(names):
             raise ValueError("judges: each needs a name of its own")
+        self._check_panel()
         for dimension in self.gate.min_scores:
             if dimension not in self.rubric.names:
                 known = ", ".join(self.rubric.names)
                 raise ValueError(f"gate.min_scores.{dimension}: the rubric has {known}")
         return self
+
+    def _check_panel(self) -> None:
+        """Each dimension of the rubric is asked of some judge that is always asked."""
+        always: set[str] = set()
+        for judge in self.judges:
+            if unknown := [one for one in judge.dimensions if one not in self.rubric.names]:
+                known = ", ".join(self.rubric.names)
+                raise ValueError(
+                    f"judges.{judge.name}.dimensions: {', '.join(unknown)}; the rubric has {known}"
+                )
+            if judge.only_near is None:
+                always.update(judge.dimensions or self.rubric.names)
+        missing = [name for name in self.rubric.names if name not in always]
+        if self.judges and missing:
+            raise ValueError(
+                f"judges: none is always asked for {', '.join(missing)}; name it in the dimensions "
+                "of a judge without only_near, or take it out of the rubric"
+            )
+
+    def rubric_of(self, judge: JudgeConfig) -> Rubric:
+        """The rubric as this judge is asked for it."""
+        return self.rubric.only(judge.dimensions)
 
     def template_for(self, template_name: str | None) -> Template:
         """The template of a sample: its own, else the default. InputError for an unknown one."""

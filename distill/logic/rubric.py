@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Self
 
@@ -17,6 +19,9 @@ from distill.logic.types import Evidence, Message, Scores
 
 FLAG_CHARACTERS = 100
 """A flag is a short code; what is longer is cut."""
+
+_DIGEST_CHARACTERS = 12
+_VERSION_CHARACTERS = 40 - 1 - _DIGEST_CHARACTERS
 
 
 class Dimension(Document):
@@ -74,13 +79,34 @@ class Rubric(Document):
     def names(self) -> tuple[str, ...]:
         return tuple(dimension.name for dimension in self.dimensions)
 
+    def only(self, names: Collection[str]) -> Rubric:
+        """The rubric with these dimensions alone; the whole one where none is named."""
+        if not names:
+            return self
+        kept = tuple(item for item in self.dimensions if item.name in names)
+        return Rubric(version=self.version, dimensions=kept)
 
-def build_judge_messages(rubric: Rubric, *, passage: str, answer: str) -> tuple[Message, ...]:
-    """The chat that asks a judge to score one answer against its passage."""
+
+@lru_cache(maxsize=64)
+def rubric_stamp(rubric: Rubric, role: str = "") -> str:
+    """`version@digest`, at most 40 characters: another text or another role is another stamp."""
+    texts = [role, *(f"{item.name}\n{item.description}" for item in rubric.dimensions)]
+    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    return f"{rubric.version[:_VERSION_CHARACTERS]}@{digest[:_DIGEST_CHARACTERS]}"
+
+
+def build_judge_messages(
+    rubric: Rubric, *, passage: str, answer: str, role: str = ""
+) -> tuple[Message, ...]:
+    """The chat that asks a judge to score one answer against its passage.
+
+    `rubric` holds the dimensions that this judge is asked for; `role` says what it looks at.
+    """
+    told = f"Your part: {role.strip()}\n\n" if role.strip() else ""
     names = ", ".join(f'"{name}"' for name in rubric.names)
     dimensions = "\n".join(f"- {item.name}: {item.description}" for item in rubric.dimensions)
     user = f"""\
-Score the answer on each dimension from 0 (fails) to 1 (fully met). Use the whole scale, with two \
+{told}Score the answer on each dimension from 0 (fails) to 1 (fully met). Use the whole scale, with two \
 decimals, and keep 1 for what you could not improve.
 
 {block("passage", passage)}
@@ -129,7 +155,8 @@ def judgement_schema(rubric: Rubric) -> dict[str, object]:
 def parse_judgement(rubric: Rubric, text: str, *, judge: str) -> Scores | Evidence:
     """The judge's scores, or why its reply is invalid (JUDGE_INVALID).
 
-    Read as any JSON reply (see `json_reply`). Every dimension of the rubric must be there, no
+    Read as any JSON reply: `json_reply` lists what is repaired (a code fence, prose around the
+    object) and nothing else is: no number in quotes, no 80 of 100. Every dimension of the rubric must be there, no
     other, each a number from 0 to 1. A missing rationale is blank, missing flags are none. Flags
     come out in lower case, each once.
     """

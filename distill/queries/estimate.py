@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from distill.logic.plans import Plan
 from distill.logic.prices import TokenPrice, actual_nano, num_bytes, upper_bound_nano
-from distill.logic.recipe import Recipe
+from distill.logic.recipe import JudgeConfig, Recipe
 from distill.logic.request_key import request_key
 from distill.logic.rubric import build_judge_messages
 from distill.logic.types import Message, Usage
@@ -89,7 +89,7 @@ def estimate_calls(
             teacher=judge.teacher,
             count=count,
             price=prices[judge.teacher],
-            sent=_judged(recipe, asked),
+            sent=_judged(recipe, judge, asked),
             max_tokens=judge.max_tokens,
             pilot=_pilot(dataset, judge.teacher, Purchase.Stage.JUDGE, templates),
         )
@@ -116,11 +116,15 @@ def total_nano(parts: Iterable[int | None]) -> int | None:
     return total
 
 
-def _judged(recipe: Recipe, asked: Sequence[Asked]) -> list[tuple[Message, ...]]:
-    """What a judge would read of answers as long as they may be."""
+def _judged(
+    recipe: Recipe, judge: JudgeConfig, asked: Sequence[Asked]
+) -> list[tuple[Message, ...]]:
+    """What a judge would read of answers as long as they may be; a second one counts as if asked."""
     answer = "x" * (recipe.teacher.max_tokens * BYTES_PER_TOKEN)
     return [
-        build_judge_messages(recipe.rubric, passage=item.sample.text, answer=answer)
+        build_judge_messages(
+            recipe.rubric_of(judge), passage=item.sample.text, answer=answer, role=judge.role
+        )
         for item in asked
     ]
 

@@ -108,7 +108,7 @@ def judge_parameters(
         judge.teacher,
         judge.structured_output,
         name="judgement",
-        schema=judgement_schema(recipe.rubric),
+        schema=judgement_schema(recipe.rubric_of(judge)),
     )
     max_tokens = reply_limit(recipe, judge.max_tokens, is_longer=is_longer)
     return {**judge.parameters, "max_tokens": max_tokens, **form}

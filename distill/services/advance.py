@@ -15,6 +15,7 @@ from django.db import transaction
 
 from distill.logic import gate, types
 from distill.logic.errors import FailureKind, TeacherError
+from distill.logic.panel import judges_to_ask
 from distill.logic.reasons import Reason
 from distill.logic.recipe import JudgeConfig
 from distill.logic.regeneration import Objections, gather_objections, may_regenerate
@@ -159,7 +160,9 @@ def _examine(job: Job, works: Sequence[Work]) -> list[Order]:
     if not job.plan.judges or not job.recipe.judges:
         return orders + _rest(job, passed, SampleDraw.State.FILTERED)
     return orders + [
-        judge_order(job, work, judge) for work in passed for judge in job.recipe.judges
+        judge_order(job, work, judge)
+        for work in passed
+        for judge in judges_to_ask(job.recipe, work.opinions)
     ]
 
 
@@ -169,10 +172,17 @@ def _is_rejected(work: Work) -> bool:
 
 
 def _weigh(job: Job, works: Sequence[Work]) -> list[Order]:
-    """Decide completions that all judges have answered for."""
+    """Ask for second opinions where the first are near; decide what all judges have answered for."""
+    orders: list[Order] = []
+    heard = []
+    for work in works:
+        further = judges_to_ask(job.recipe, work.opinions)
+        orders += [judge_order(job, work, judge) for judge in further]
+        if not further:
+            heard.append(work)
     if not job.plan.decides:
-        return _rest(job, works, SampleDraw.State.FILTERED)
-    return _conclude(job, works, judged=True)
+        return orders + _rest(job, heard, SampleDraw.State.FILTERED)
+    return orders + _conclude(job, heard, judged=True)
 
 
 def _conclude(job: Job, works: Sequence[Work], *, judged: bool) -> list[Order]:

@@ -9,7 +9,7 @@ from operator import itemgetter
 from distill.logic import types
 from distill.logic.completion_key import completion_key
 from distill.logic.recipe import JudgeConfig
-from distill.logic.rubric import parse_judgement
+from distill.logic.rubric import parse_judgement, rubric_stamp
 from distill.logic.storable import storable
 from distill.logic.templates import parse_reply
 from distill.logic.types import CompletionText, Evidence, Scores
@@ -53,17 +53,17 @@ def keep_completions(job: Job, answers: Sequence[Answered]) -> list[Work]:
 
 
 def keep_judgements(job: Job, answers: Iterable[tuple[Answered, JudgeConfig]]) -> list[Work]:
-    """Store each opinion once and return the works that have heard all their judges."""
+    """Store each opinion once and return the works that wait for no other judge's."""
     rows: list[Row] = []
     works: dict[int, Work] = {}
     for answer, judge in answers:
         work = answer.order.work
-        opinion = parse_judgement(job.recipe.rubric, answer.reply.text, judge=judge.name)
+        opinion = parse_judgement(job.recipe.rubric_of(judge), answer.reply.text, judge=judge.name)
         work.opinions[judge.name] = opinion
         works[id(work)] = work
         rows.append(_judgement(job, answer, judge, opinion))
     insert_rows(Judgement, _JUDGEMENT, rows)
-    return [work for work in works.values() if len(work.opinions) == len(job.recipe.judges)]
+    return [work for work in works.values() if work.asked <= work.opinions.keys()]
 
 
 def keep_verdicts(job: Job, works: Sequence[Work], verdicts: Sequence[types.Verdict]) -> None:
@@ -142,7 +142,7 @@ def _read_completions(places: Sequence[_Place]) -> dict[_Place, CompletionText]:
 
 def _judgement(job: Job, answer: Answered, judge: JudgeConfig, opinion: Scores | Evidence) -> Row:
     of = (answer.order.work.answer.id, answer.call_id, judge.name, judge.teacher)
-    version = job.recipe.rubric.version
+    version = rubric_stamp(job.recipe.rubric_of(judge), judge.role)
     if isinstance(opinion, Evidence):
         return (*of, version, {}, None, "", (), opinion.detail)
     scores = dict(opinion.by_dimension)

@@ -115,7 +115,7 @@ class Work:
     """One sample × draw in hand; `row_id` is its SampleDraw.
 
     `completion` is the latest attempt, `began_with` the one that the row held when it was taken up.
-    `opinions`, by judge, fills up while they answer. `verdict_id`: what decided the latest attempt.
+    `asked` names the judges that it was shown to; `opinions`, by judge, fills up while they answer. `verdict_id`: what decided the latest attempt.
     """
 
     row_id: int
@@ -125,6 +125,7 @@ class Work:
     verdict_id: int | None = None
     found: tuple[Evidence, ...] = ()
     opinions: dict[str, Scores | Evidence] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
 
     @property
     def answer(self) -> CompletionText:
@@ -196,8 +197,12 @@ def next_attempt(job: Job, work: Work, objections: Objections) -> Order:
 def judge_order(job: Job, work: Work, judge: JudgeConfig) -> Order:
     """Ask a judge about the completion in hand."""
     messages = build_judge_messages(
-        job.recipe.rubric, passage=work.sample.text, answer=text_of(job, work)
+        job.recipe.rubric_of(judge),
+        passage=work.sample.text,
+        answer=text_of(job, work),
+        role=judge.role,
     )
+    work.asked.add(judge.name)
     return Order(_judge_wish(job, work, judge, messages, is_longer=False), work, judge)
 
 

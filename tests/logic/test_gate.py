@@ -70,22 +70,56 @@ def test_every_reason_is_kept_and_the_first_stage_is_named():
         scores(0.1, flags=("safety_pathogen", "citation")),
         INVALID,
         parse=[MISSING],
-        rules=[Evidence(Reason.SAFETY, '"BSL-3"', 5, 10), CITATION],
+        rules=[Evidence(Reason.PATHOGEN, '"BSL-3"', 5, 10), CITATION],
     )
     assert found.stage is Stage.PARSE
     assert found.reasons == (
         Reason.MISSING_FIELD,
         Reason.CITATION,
         Reason.JUDGE_INVALID,
-        Reason.SAFETY,
         Reason.LOW_SCORE,
     )
-    assert found.evidence[-1].detail == "judge F raised safety_pathogen"
+    assert {flag.reason for flag in found.flags} == {Reason.PATHOGEN, Reason.SAFETY}
+    assert found.scores == {"F": {"d0": 0.1}}
 
 
-def test_a_safety_flag_alone_stops_a_completion():
+def test_a_safety_flag_alone_stops_nothing_but_is_kept():
     found = verdict(scores(1, flags=("SAFETY",)))
-    assert (found.reasons, found.stage) == ((Reason.SAFETY,), Stage.GATE)
+    assert (found.passed, found.reasons, found.stage) == (True, (), None)
+    assert found.flags == (Evidence(Reason.SAFETY, "judge F raised SAFETY"),)
+
+
+def test_judges_far_apart_are_flagged_and_nothing_else():
+    found = verdict(scores(1.0), scores(0.65, judge="R"))
+    assert found.passed
+    assert [flag.reason for flag in found.flags] == [Reason.JUDGES_DISAGREE]
+    assert not verdict(scores(1.0), scores(0.7, judge="R")).flags
+
+
+@pytest.mark.parametrize(("score", "flagged"), [(0.85, True), (0.75, True), (0.74, False)])
+def test_near_the_threshold_is_flagged_on_both_sides(score, flagged):
+    found = verdict(scores(score), review_band=0.05)
+    assert found.passed == (score >= 0.8)
+    assert [flag.reason for flag in found.flags] == [Reason.NEAR_THRESHOLD] * flagged
+
+
+OPINIONS = st.lists(st.floats(0, 1), min_size=1, max_size=4).map(lambda values: scores(*values))
+RULES = st.lists(st.sampled_from([CITATION, Evidence(Reason.HAZARD, "x"), MISSING]), max_size=3)
+
+
+@given(st.lists(OPINIONS, max_size=3), RULES, st.randoms(use_true_random=False))
+def test_neither_order_nor_a_flag_changes_whether_it_passes(opinions, rules, random):
+    found = verdict(*opinions, rules=rules)
+    flagged = [*rules, Evidence(Reason.PERSONAL_DATA, "x")]
+    assert verdict(*opinions, rules=flagged).passed == found.passed
+    assert not verdict(*opinions, rules=[*rules, CITATION]).passed
+    random.shuffle(opinions)
+    random.shuffle(rules)
+    again = verdict(*opinions, rules=rules)
+    assert (again.passed, again.stage, set(again.reasons), {f.reason for f in again.flags}) == (
+        *(found.passed, found.stage, set(found.reasons)),
+        {flag.reason for flag in found.flags},
+    )
 
 
 def test_a_flag_that_is_not_about_safety_only_informs():
