@@ -119,3 +119,8 @@ def test_words_do_not_run_from_one_completion_into_the_next():
     together = measures(*alone * 700)
     assert together[:4].equals(pl.concat([measures(text) for text in alone]))
     assert together[-4:].equals(together[:4])
+
+
+def test_what_follows_the_claim_needs_no_words_of_the_source():
+    method = "Anneal pristine wafers, deposit nickel, image dislocations by tomography. " * 20
+    assert not found(OFF_SOURCE, "", method=f"{OWN} Perforations of lace plant leaves. {method}")

@@ -67,7 +67,7 @@ class RulesConfig(Document):
     and SciTLDR, which quote whole sentences, none has more than 0.47, and 1 % more than 0.38.
     `min_overlap`: the share of the hypothesis's content words that must stand in the source. Of
     the same replies 0 % and 1.4 % have less than 0.12, beside another passage of the same file
-    84 % and 74 %.
+    84 % and 72 %. Looked at is a claim's beginning (400 characters).
     """
 
     min_chars: Annotated[int, between(0, 100_000)] = 120

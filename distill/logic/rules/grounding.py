@@ -30,6 +30,9 @@ FEWEST_SOURCE_WORDS = 20
 """Content words that make a source: of a one-line instruction, no answer can have its words."""
 
 FEWEST_CLAIM_WORDS = 4
+# A claim stands first, a method that stands alone names it in its first step; what follows says how
+# to test it, in words that no source needs to have.
+_CLAIM_CHARS = 400
 
 _STOP_WORDS = (
     "about above after again against all also although among and any are because been before "
@@ -76,7 +79,7 @@ def _copied(_config: RulesConfig) -> Mapping[str, pl.Expr]:
 def _overlap(_config: RulesConfig) -> Mapping[str, pl.Expr]:
     has_claim = pl.col("hypothesis").str.contains(r"\S")
     claim = pl.when(has_claim).then(pl.col("hypothesis")).otherwise(pl.col("text"))
-    columns = [claim, pl.col("source")]
+    columns = [claim.str.head(_CLAIM_CHARS), pl.col("source")]
     return {"overlap": pl.map_batches(columns, _overlap_shares, return_dtype=pl.Float64)}
 
 
