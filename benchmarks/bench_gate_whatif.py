@@ -143,5 +143,5 @@ def _moves(count: int) -> list[tuple[float, int]]:
 
 def _ask(browser: Browser, min_mean: float, min_chars: int) -> float:
     fields = {"min_mean": str(min_mean), "min_chars": str(min_chars)}
-    browser.get(f"/datasets/1/gate/?{urlencode(fields)}", target="what-if")
+    browser.get(f"/datasets/1/gate/?{urlencode(fields)}", target="outcome")
     return browser.seconds
