@@ -25,6 +25,7 @@ from distill.services.export_run import export_run, note_failed_export
 from distill.services.ingest import discard_upload, fill_source_file, upload_path
 from distill.services.labels import export_labels
 from distill.services.shifts import missing_workers
+from distill.services.snapshots import take_snapshot
 from distill.services.step import run_step
 
 CLUSTER = "pipeline"
@@ -175,3 +176,15 @@ def run_delete_dataset(dataset_id: int) -> None:
     """Delete a dataset; a second delivery finds nothing left."""
     with contextlib.suppress(ConflictError):
         delete_dataset(dataset_id=dataset_id)
+
+
+def enqueue_snapshot(dataset_id: int) -> None:
+    """Let a worker take a dataset's snapshot for what-if questions."""
+    enqueue(snapshot, dataset_id)
+
+
+def snapshot(dataset_id: int) -> None:
+    """Take it; a dataset that is gone meanwhile needs none."""
+    dataset = Dataset.objects.filter(pk=dataset_id).first()
+    if dataset is not None:
+        take_snapshot(dataset=dataset)

@@ -8,6 +8,7 @@ from distill.views import (
     completions,
     datasets,
     exports,
+    gate,
     labels,
     money,
     prices,
@@ -31,6 +32,10 @@ dataset_urls: list[URLPattern] = [
         datasets.download_refused,
         name="download_refused",
     ),
+    path("datasets/<int:pk>/gate/", gate.gate, name="gate"),
+    path("datasets/<int:pk>/gate/completions/", gate.gate_completions, name="gate_completions"),
+    path("datasets/<int:pk>/gate/refresh/", gate.refresh_gate, name="refresh_gate"),
+    path("datasets/<int:pk>/gate/save/", gate.save_gate_view, name="save_gate"),
     path("datasets/<int:pk>/screening/", screenings.screening, name="screening"),
     path("datasets/<int:pk>/labels/", labels.write_labels, name="write_labels"),
     path(

@@ -35,6 +35,10 @@ class Snapshot:
     marks: str
 
     @property
+    def num_completions(self) -> int:
+        return len(self.frame)
+
+    @property
     def is_stale(self) -> bool:
         """Something was answered, judged or decided since, on this dataset or another."""
         return self.marks != current_marks()

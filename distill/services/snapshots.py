@@ -14,7 +14,7 @@ from distill.logic.rules import RULES, RulesConfig, examine, rule_frame
 from distill.logic.sft import prompt_version
 from distill.logic.templates import parse_reply, plain_text
 from distill.logic.types import RuleText
-from distill.models import Completion, Dataset, Judgement, Reply
+from distill.models import Completion, CompletionState, Dataset, Judgement, Reply
 from distill.models import Recipe as RecipeRow
 from distill.queries.snapshot import base_content, current_marks, snapshot_path
 from distill.services.files import atomic_path
@@ -56,6 +56,11 @@ def take_snapshot(*, dataset: Dataset) -> int:
     with atomic_path(snapshot_path(dataset)) as draft:
         whole.write_parquet(draft, metadata={"marks": marks})
     return len(whole)
+
+
+def count_candidates(dataset: Dataset, *, limit: int) -> int:
+    """How many completions a snapshot would hold; `limit + 1` stands for more."""
+    return CompletionState.objects.filter(dataset=dataset)[: limit + 1].count()
 
 
 def _batches(dataset: Dataset) -> Iterator[list[dict[str, Any]]]:

@@ -103,6 +103,10 @@ PAGES: Mapping[str, Page] = {
         named=lambda things: [things.run.dataset_id, things.run.dataset.source_files.last().pk]
     ),
     "distill:screening": Page(named=_dataset),
+    "distill:gate": Page(named=_dataset),
+    "distill:gate_completions": Page(named=_dataset, get=MOVED),  # no snapshot was taken yet
+    "distill:refresh_gate": _action(LEADS, _dataset),
+    "distill:save_gate": _action(OPERATORS, _dataset),
     "distill:write_labels": _action(LEADS, _dataset),
     "distill:download_labels": Page(named=lambda things: [things.run.dataset_id, "accepted"]),
     # runs
