@@ -40,7 +40,8 @@ def _data(settings, tmp_path):
 
 
 def grounded(mean: float, *, dataset):
-    source = f"{PAIR['hypothesis']} Nitrate was measured weekly in incubated soil cores. " * 3
+    # The same words in another order: grounded, and not copied.
+    source = " ".join(reversed(PAIR["hypothesis"].split())) + " Nitrate was measured weekly. " * 4
     sample = make_sample(dataset, text=source)
     one = make_completion(sample, text=json.dumps(PAIR))
     make_judgement(one, judge="F", scores={"grounding": mean, "plausibility": mean})
