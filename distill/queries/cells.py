@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Exists, F, Func, OuterRef, QuerySet, TextField
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    F,
+    Func,
+    OuterRef,
+    QuerySet,
+    TextField,
+    Value,
+    When,
+)
 
 from distill.logic.reasons import Reason
 from distill.models import Completion, CompletionState, Dataset, Run, Sample, SampleDraw
@@ -20,7 +31,8 @@ class Cell:
     """So many sample draws that ended in the same place.
 
     `stage` and `reason` are the first failing stage and the first reason found there; `outcome`,
-    `basis` and `people_reason` are what people said.
+    `basis` and `people_reason` are what people said. `is_flagged`: no export takes it until a person
+    accepts it.
     """
 
     state: str
@@ -32,6 +44,7 @@ class Cell:
     basis: str = ""
     people_reason: str = ""
     attempt: int | None = None
+    is_flagged: bool = False
 
 
 def count_run(run: Run) -> list[Cell]:
@@ -48,6 +61,7 @@ def count_run(run: Run) -> list[Cell]:
             basis=F("completion__label__basis"),
             people_reason=F("completion__label__decision__reasons__0"),
             attempt=F("completion__attempt"),
+            is_flagged=_flagged("completion__state_row__flags"),
         )
         .annotate(count=Count("pk"))
     )
@@ -67,6 +81,7 @@ def count_dataset(dataset: Dataset) -> list[Cell]:
             basis=F("completion__label__basis"),
             people_reason=F("completion__label__decision__reasons__0"),
             attempt=F("completion__attempt"),
+            is_flagged=_flagged("flags"),
         )
         .annotate(count=Count("pk"))
     )
@@ -82,6 +97,10 @@ _DRAW_STATE: dict[str, SampleDraw.State] = {
     CompletionState.State.PASSED: _State.PASSED,
     CompletionState.State.REJECTED: _State.REJECTED,
 }
+
+
+def _flagged(path: str) -> Case:
+    return Case(When(**{f"{path}__len__gt": 0}, then=Value(value=True)), default=Value(value=False))
 
 
 def _unanswered(dataset: Dataset) -> QuerySet[SampleDraw]:

@@ -94,18 +94,26 @@ def balance(run: Run) -> Balance:
 
     What a run that scores a student's answers passes is counted as eligible: nobody reviews it.
     """
-    return balance_cells(count_run(run), policy=_policy(run))
+    return balance_cells(_cells_of(run), policy=_policy(run))
 
 
 def run_waterfall(run: Run) -> Waterfall:
     """The waterfall of one run."""
     reasons = count_reasons(run.sample_draws.filter(state=_State.REJECTED).order_by())
     return waterfall_of_cells(
-        count_run(run),
+        _cells_of(run),
         reasons=reasons,
         policy=_policy(run),
         is_reviewed=run.kind != Run.Kind.EVALUATE,
     )
+
+
+def _cells_of(run: Run) -> list[Cell]:
+    """Nobody reviews what a run scores of a student: there a flag keeps nothing back."""
+    cells = count_run(run)
+    if run.kind != Run.Kind.EVALUATE:
+        return cells
+    return [replace(cell, is_flagged=False) for cell in cells]
 
 
 def _policy(run: Run) -> str:
@@ -188,9 +196,9 @@ def _overruled(cell: Cell, policy: str) -> Cell:
 
 
 def _is_eligible(passed: Cell, policy: str) -> bool:
-    if policy == Export.Policy.GATE:
-        return True
     is_accepted = passed.outcome == Label.Outcome.ACCEPTED
+    if policy == Export.Policy.GATE:
+        return is_accepted or not passed.is_flagged
     return is_accepted and (policy == Export.Policy.REVIEWED or passed.basis in _GOLD)
 
 

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 import distill
+from distill.logic.gate import GateConfig
 from distill.logic.pulse import Pulse
 from distill.models import (
     Call,
@@ -118,6 +119,18 @@ def test_a_second_run_is_answered_from_the_ledger(url: str) -> None:
     assert Purchase.objects.count() == bought
     assert counts_of(second) == counts_of(first)
     assert Completion.objects.filter(attempt=1).count() == 15
+
+
+def test_other_thresholds_over_a_stored_run_ask_no_model(url: str) -> None:
+    dataset = demo_dataset(15)
+    first = create_run(dataset=dataset, recipe=make_recipe(), kind=Run.Kind.PIPELINE)
+    run_step(first.id, offline_url=url)
+    bought = Purchase.objects.count()
+    strict = make_recipe(gate=GateConfig(min_mean=1.0, review_band=0.5))
+    again = create_run(dataset=dataset, recipe=strict, kind=Run.Kind.GATE)
+    assert run_step(again.id, offline_url="http://127.0.0.1:9/v1") == Run.State.DONE
+    assert Purchase.objects.count() == bought
+    assert counts_of(again).get("passed", 0) < counts_of(first)["passed"]
 
 
 def test_a_finished_step_run_again_changes_nothing(url: str) -> None:
