@@ -211,8 +211,9 @@ def test_the_best_of_several_attempts_is_taken(data_dir):
     make_completion(sample, key="c" * 32, attempt=3, mean_score=0.9)
     second = {"hypothesis": "Drought halves nitrification.", "methodology": "Dry the cores."}
     for key, attempt in (("d", 1), ("e", 2)):
-        more = {"attempt": attempt, "draw": 1, "mean_score": 0.9, "fields": second}
-        make_completion(sample, key=key * 32, **more)
+        make_completion(
+            sample, key=key * 32, attempt=attempt, draw=1, mean_score=0.9, fields=second
+        )
     export = export_dataset(dataset=sample.dataset, policy=GATE)
     assert completion_ids(data_dir, export) == {"b" * 32, "e" * 32}
 

@@ -103,6 +103,7 @@ def train_one_step(rows: Dataset, tokenizer: Any, folder: str) -> float:
     }
     model = make_model(tokenizer)
     given = {"train_dataset": rows, "processing_class": tokenizer}
+    trainer: SFTTrainer | DPOTrainer
     if "chosen" in rows.column_names:
         config = DPOConfig(**settings)
         # A model without a path of its own has no copy to be held against.

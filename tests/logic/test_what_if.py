@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -22,7 +24,7 @@ SCORE = st.integers(0, 20).map(lambda twentieth: twentieth / 20)
 
 @st.composite
 def completions(draw):
-    judges = {}
+    judges: dict[str, Scores | Evidence] = {}
     for judge in ("F", "R"):
         kind = draw(st.sampled_from(["none", "invalid", "valid"]))
         if kind == "invalid":
@@ -40,7 +42,7 @@ def completions(draw):
     }
 
 
-def frame_of(rows: list[dict]) -> pl.DataFrame:
+def frame_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """The columns of a snapshot, as much of them as these settings look at."""
     columns = [
         {
@@ -80,7 +82,7 @@ def _score(opinion, name):
     return opinion.by_dimension[name] if isinstance(opinion, Scores) else None
 
 
-def by_the_gate(row: dict, settings: Settings):
+def by_the_gate(row: dict[str, Any], settings: Settings):
     """What `gate.decide` says of the same completion."""
     parse = [Evidence(row["parse_reason"], "")] if row["parse_reason"] else []
     rules = []
@@ -132,7 +134,9 @@ def test_it_decides_as_the_gate_does(
         }
 
 
-def judged(mean: float, *, label: str | None = None, chars: int = 300, flags: tuple = ()) -> dict:
+def judged(
+    mean: float, *, label: str | None = None, chars: int = 300, flags: tuple[str, ...] = ()
+) -> dict[str, Any]:
     scores = Scores("F", dict.fromkeys(DIMENSIONS, mean), flags=flags)
     return {
         "parse_reason": None, "chars": chars, "citation": False, "label": label,
