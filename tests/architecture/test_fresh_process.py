@@ -72,3 +72,29 @@ def _loaded_by(code: str, data_dir: object) -> set[str]:
 )
 def test_an_import_wakes_nothing_that_its_room_may_not_know(code, unwanted, tmp_path) -> None:
     assert _loaded_by(code, tmp_path).isdisjoint(unwanted)
+
+
+SURVIVES_A_FORK = """
+import os, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "nexa_site.settings"
+django.setup()
+import distill.tasks
+from distill.logic.rules import RulesConfig, apply_rules
+from distill.logic.types import RuleText
+child = os.fork()
+if not child:
+    apply_rules([RuleText("Measure it.", "It was measured.")], RulesConfig())
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_worker_that_was_forked_can_apply_the_rules(tmp_path) -> None:
+    # The threads of polars are gone in a child: a parent that has used it leaves it waiting.
+    subprocess.run(
+        [sys.executable, "-c", SURVIVES_A_FORK],
+        cwd=BASE_DIR,
+        env=os.environ | {"NEXA_DATA_DIR": str(tmp_path)},
+        check=True,
+        timeout=60,
+    )

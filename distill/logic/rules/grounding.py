@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -61,12 +62,13 @@ _FORM_WORDS = (
 )
 
 
+@cache
 def _stop_hashes() -> pl.Series:
+    # Not when the module is read: the threads of polars do not survive a worker's fork.
     words = read_words(pl.Series([f"{_STOP_WORDS} {_FORM_WORDS}"]))
     return pl.Series(words.hashes).unique()
 
 
-_STOP_HASHES = _stop_hashes()
 # Worked on at once, so that memory stays flat: some 4 MB of texts.
 _STEP = 1024
 
@@ -119,7 +121,7 @@ def _overlap_shares(columns: Sequence[pl.Series]) -> pl.Series:
 
 def _content(words: Words) -> tuple[Hashes, Rows]:
     """Numbers and rows of the words that say what a text is about."""
-    is_plain = pl.Series(words.hashes).is_in(_STOP_HASHES.implode()).to_numpy()
+    is_plain = pl.Series(words.hashes).is_in(_stop_hashes().implode()).to_numpy()
     is_content = ~is_plain & ~words.is_number & (words.lengths >= 3)
     return words.hashes[is_content], words.rows[is_content]
 
