@@ -22,6 +22,7 @@ KINDS = (
     (Run.Kind.FILTER, "Rules: check the answers that are there, at no cost"),
     (Run.Kind.JUDGE, "Judge: score what passes the rules, decide nothing"),
     (Run.Kind.GATE, "Gate: decide the answers that are there anew"),
+    (Run.Kind.REEVALUATE, "Re-evaluate: decide anew from stored scores, asking no model"),
     (Run.Kind.REGENERATE, "Regenerate: another attempt for what was rejected"),
 )
 REASONS = [

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class Plan:
     """`asks`: starts from samples, else from completions that are there. The rest are stages.
 
+    `remembers`: judges are not asked; what they said before, asked in the very same way, counts.
     `decides` says that SampleGate gives a verdict; without it a run ends where its last stage did.
     `competes` says that its completions stand for their sample × draw: one attempt of it is open.
     """
@@ -18,6 +19,7 @@ class Plan:
     judges: bool = True
     decides: bool = True
     regenerates: bool = False
+    remembers: bool = False
     competes: bool = True
 
 
@@ -27,6 +29,7 @@ PLANS = {
     "filter": Plan(judges=False, decides=False),
     "judge": Plan(decides=False),
     "gate": Plan(),
+    "reevaluate": Plan(judges=False, remembers=True),
     "regenerate": Plan(regenerates=True),
     "evaluate": Plan(competes=False),
 }

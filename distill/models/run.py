@@ -54,6 +54,7 @@ class Run(models.Model):
         FILTER = "filter", "Rules"
         JUDGE = "judge", "Judge"
         GATE = "gate", "Gate"
+        REEVALUATE = "reevaluate", "Re-evaluate"
         REGENERATE = "regenerate", "Regenerate"
         EVALUATE = "evaluate", "Score a student"
 

@@ -23,6 +23,7 @@ from distill.logic.rules import apply_rules
 from distill.logic.templates import parse_reply
 from distill.logic.types import CompletionText, Evidence
 from distill.models import CompletionState, SampleDraw, Verdict
+from distill.queries.opinions import stored_opinions
 from distill.queries.rejected import rejections_of, still_rejected
 from distill.queries.sent_messages import read_evidence
 from distill.services.keep import keep_completions, keep_judgements, keep_verdicts
@@ -157,6 +158,8 @@ def _examine(job: Job, works: Sequence[Work]) -> list[Order]:
     passed = [work for work in works if not _is_rejected(work)]
     mark_filtered(passed)
     orders = _conclude(job, [work for work in works if _is_rejected(work)], judged=False)
+    if job.plan.remembers:
+        return orders + _remember(job, passed)
     if not job.plan.judges or not job.recipe.judges:
         return orders + _rest(job, passed, SampleDraw.State.FILTERED)
     return orders + [
@@ -164,6 +167,17 @@ def _examine(job: Job, works: Sequence[Work]) -> list[Order]:
         for work in passed
         for judge in judges_to_ask(job.recipe, work.opinions)
     ]
+
+
+def _remember(job: Job, works: Sequence[Work]) -> list[Order]:
+    """Decide by what the recipe's judges have said before; what they have not heard rests."""
+    said = stored_opinions(job.recipe, [work.answer.id for work in works])
+    for work in works:
+        work.opinions.update(said.get(work.answer.id, {}))
+    heard = [work for work in works if not judges_to_ask(job.recipe, work.opinions)]
+    unheard = [work for work in works if judges_to_ask(job.recipe, work.opinions)]
+    orders = _conclude(job, heard, judged=bool(job.recipe.judges))
+    return orders + _rest(job, unheard, SampleDraw.State.FILTERED)
 
 
 def _is_rejected(work: Work) -> bool:

@@ -30,6 +30,7 @@ _STARTS_FROM = {
     Run.Kind.FILTER: [CompletionState.State.NEW],
     Run.Kind.JUDGE: [CompletionState.State.NEW, CompletionState.State.FILTERED],
     Run.Kind.GATE: list(CompletionState.State),
+    Run.Kind.REEVALUATE: list(CompletionState.State),
 }
 _WRITE_DRAWS = """
 INSERT INTO distill_sampledraw (run_id, sample_id, draw, completion_id, verdict_id, state,

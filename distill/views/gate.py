@@ -122,9 +122,9 @@ def save_gate_view(request: AuthedRequest, pk: int) -> HttpResponse:
     messages.success(
         request,
         f"These settings are version {recipe.version} of the recipe {recipe.name}. A run of the "
-        "kind “Gate” decides the answers that are there anew with it.",
+        "kind “Re-evaluate” decides the answers that are there anew with it, and asks no model.",
     )
-    chosen = urlencode({"dataset": pk, "recipe": recipe.pk, "kind": "gate"})
+    chosen = urlencode({"dataset": pk, "recipe": recipe.pk, "kind": "reevaluate"})
     return redirect(f"{reverse('distill:start_run')}?{chosen}")
 
 

@@ -138,7 +138,7 @@ def test_saving_makes_a_version_once_and_offers_a_run(operator, dataset):
     target = parse_qs(urlsplit(answers[0].url).query)
     recipe = Recipe.objects.get(pk=target["recipe"][0])
     assert recipe.content.gate.min_mean == 0.6
-    assert target["kind"] == ["gate"]
+    assert target["kind"] == ["reevaluate"]
     assert answers[0].url == answers[1].url
 
 
