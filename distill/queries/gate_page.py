@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 import polars as pl
 from django.db.models import Value
-from django.db.models.functions import Left
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Coalesce, Left
 from django.urls import reverse
 from scipy.stats import binomtest
 
@@ -197,8 +198,10 @@ def _with_texts(found: tuple[Change, ...]) -> list[ChangeRow]:
 
 
 def _excerpts(ids: list[int]) -> dict[int, str]:
+    # The claim says more than the reply's first brace.
+    said = Coalesce(KeyTextTransform("hypothesis", "fields"), "text")
     beginnings = Completion.objects.filter(pk__in=ids).annotate(
-        beginning=Left("text", Value(_EXCERPT))
+        beginning=Left(said, Value(_EXCERPT))
     )
     return dict(beginnings.values_list("pk", "beginning"))
 
