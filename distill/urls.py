@@ -13,6 +13,7 @@ from distill.views import (
     money,
     prices,
     recipes,
+    rules,
     run_start,
     runs,
     screenings,
@@ -36,6 +37,8 @@ dataset_urls: list[URLPattern] = [
     path("datasets/<int:pk>/gate/completions/", gate.gate_completions, name="gate_completions"),
     path("datasets/<int:pk>/gate/refresh/", gate.refresh_gate, name="refresh_gate"),
     path("datasets/<int:pk>/gate/save/", gate.save_gate_view, name="save_gate"),
+    path("datasets/<int:pk>/rules/", rules.rules, name="rules"),
+    path("datasets/<int:pk>/rules/<slug:code>/", rules.rule, name="rule"),
     path("datasets/<int:pk>/screening/", screenings.screening, name="screening"),
     path("datasets/<int:pk>/labels/", labels.write_labels, name="write_labels"),
     path(

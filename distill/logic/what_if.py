@@ -7,7 +7,7 @@ Works on a snapshot's columns alone, all completions at once, and decides as `ga
     parse_reason: why the reply could not be read, or null
     a column by each measure of the rules that have them, and one of booleans by the code of the rest
     score:<judge>:<dimension> (null: none)           judge_state:<judge>: valid, invalid or null
-    flag:safety: a judge raised it
+    flag:safety: a judge raised it                   near:<code>: a looser pattern matches
 
 What no judge has scored is never guessed at: it counts as unjudged.
 """

@@ -10,7 +10,7 @@ import polars as pl
 from django.db.models import F, OuterRef, Subquery
 
 from distill.logic.recipe import Recipe
-from distill.logic.rules import RULES, RulesConfig, examine, rule_frame
+from distill.logic.rules import RULES, RulesConfig, examine, near_misses, rule_frame
 from distill.logic.sft import prompt_version
 from distill.logic.templates import parse_reply, plain_text
 from distill.logic.types import RuleText
@@ -170,11 +170,14 @@ def _judgements(ids: Sequence[int]) -> dict[int, list[_Judged]]:
 
 
 def _rule_columns(looked_at: pl.DataFrame, config: RulesConfig) -> pl.DataFrame:
-    """Measures of the rules that have them, and what the others hit."""
-    names: dict[str, None] = {}
+    """Measures of the rules that have them; what the others hit, and almost hit (`near:<code>`)."""
+    columns: dict[str, pl.Series] = {}
     for rule in RULES:
-        names |= dict.fromkeys(rule.measures(config) or [rule.code.value])
-    return looked_at.select(list(names))
+        names = list(rule.measures(config)) or [rule.code.value]
+        columns |= {name: looked_at[name] for name in names}
+        if rule.near and not rule.measures(config):
+            columns[f"near:{rule.switch}"] = near_misses(looked_at, rule, config).is_not_null()
+    return pl.DataFrame(columns)
 
 
 def _score_columns(

@@ -103,6 +103,8 @@ PAGES: Mapping[str, Page] = {
         named=lambda things: [things.run.dataset_id, things.run.dataset.source_files.last().pk]
     ),
     "distill:screening": Page(named=_dataset),
+    "distill:rules": Page(named=_dataset),
+    "distill:rule": Page(named=lambda things: [things.run.dataset_id, "citation"]),
     "distill:gate": Page(named=_dataset),
     "distill:gate_completions": Page(named=_dataset, get=MOVED),  # no snapshot was taken yet
     "distill:refresh_gate": _action(LEADS, _dataset),
