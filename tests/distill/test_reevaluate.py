@@ -10,8 +10,8 @@ from distill.models import CompletionState, Purchase, Run, SampleDraw
 from distill.queries.runs import models_of
 from distill.services.runs import create_run
 from distill.services.step import run_step
-from tests.builders import make_judgement, make_recipe
-from tests.distill.test_gate_page import grounded, make_dataset
+from tests.builders import make_dataset, make_judgement, make_recipe
+from tests.distill.test_gate_page import grounded
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOBODY = "http://127.0.0.1:9/v1"
