@@ -1,4 +1,4 @@
-"""From every reply to what an export by the gate takes, one step for each check that takes any.
+"""From every reply to what people accepted, one step for each check that takes any.
 
 Counted over a frame of `what_if.decide_all`; each step says where those went that it lost, by a
 name of `rows_of`, which finds the very same completions again.
@@ -41,7 +41,7 @@ class Alert:
 
 
 def gate_steps(decided: pl.DataFrame) -> tuple[GateStep, ...]:
-    """The steps from all open completions to the accepted ones; rules that lose nobody are left out."""
+    """The steps from all open completions to those that people accepted; rules that lose nobody are left out."""
     lost = dict(decided.group_by("lost_at").len().iter_rows())
     left = len(decided)
     steps = [GateStep("Replied", left, "all")]
@@ -55,13 +55,12 @@ def gate_steps(decided: pl.DataFrame) -> tuple[GateStep, ...]:
     for code in (Reason.JUDGE_INVALID, Reason.LOW_SCORE):
         left, steps = _after(decided, code, lost, left, steps)
     steps.append(GateStep("Passed the gate", left, "passed"))
-    accepted = _count(decided, "accepted")
+    undecided = _count(decided, "not_reviewed")
     steps.append(
         GateStep(
-            "In an export by the gate", accepted, "accepted", left - accepted, "kept_out",
-            left - accepted,
+            "Accepted by people", left - undecided, "reviewed", undecided, "not_reviewed", undecided
         )
-    )  # fmt: skip
+    )
     return tuple(steps)
 
 
@@ -84,7 +83,8 @@ def _count(decided: pl.DataFrame, show: str) -> int:
 def rows_of(decided: pl.DataFrame, show: str) -> pl.DataFrame:
     """The completions behind a number, by its name; KeyError for an unknown one.
 
-    `all`, `judged`, `unjudged`, `passed`, `accepted`, `kept_out` (passed, and not accepted),
+    `all`, `judged`, `unjudged`, `passed`, `reviewed` (passed, and accepted by people) and
+    `not_reviewed`, `accepted` (what an export by the gate takes) and `kept_out`,
     `must_review`; `has:<code>` hit by a check, `first:<code>` lost there, `after:<code>` left after it.
     """
     kind, _colon, code = show.partition(":")

@@ -375,6 +375,8 @@ SHOWN: Mapping[str, pl.Expr] = {
     "unjudged": pl.col("is_unjudged"),
     "passed": pl.col("passed"),
     "accepted": pl.col("accepted"),
+    "reviewed": pl.col("passed") & pl.col("label").eq_missing("accepted"),
+    "not_reviewed": pl.col("passed") & pl.col("label").ne_missing("accepted"),
     "kept_out": pl.col("passed") & ~pl.col("accepted"),
     "must_review": pl.col("passed")
     & pl.col("is_flagged")

@@ -180,7 +180,7 @@ def _waterfall_step(step: GateStep, link: Link) -> WaterfallStep:
     return step.label, step.count, link(step.show), losses
 
 
-_LOST = {"judged": "no judge has scored", "accepted": "flagged, or rejected by people"}
+_LOST = {"judged": "no judge has scored", "reviewed": "not decided yet, or rejected by people"}
 
 
 def _reasons(now: Outcome, then: Outcome, link: Link) -> list[ReasonRow]:
@@ -247,6 +247,8 @@ _WORDS = {
     "unjudged": "Pass the rules, and no judge has scored them.",
     "passed": "Pass the gate.",
     "accepted": "What an export by the gate would take.",
+    "reviewed": "Pass the gate, and people accepted them.",
+    "not_reviewed": "Pass the gate, and nobody has decided them, or people rejected them.",
     "kept_out": "Pass the gate, and carry a flag that nobody has lifted, or were rejected by people.",
     "must_review": "Pass the gate, carry a flag, and wait for a person.",
 }

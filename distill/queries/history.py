@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from distill.logic.errors import InputError
 from distill.logic.marks import Mark, Piece, move_marks, split_marks
 from distill.logic.recipe import default_recipe
+from distill.logic.score_table import ScoreTable, score_table
 from distill.logic.templates import Template, field_spans
 from distill.logic.types import Evidence
 from distill.models import (
@@ -68,6 +69,15 @@ class JudgementStory:
 
 
 @dataclass(frozen=True, slots=True)
+class VerdictStory:
+    """A verdict with what it rests on: reasons and flags, and scores beside its own thresholds."""
+
+    verdict: Verdict
+    evidence: tuple[Evidence, ...]
+    scored: ScoreTable
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One completion with everything that is known of it."""
 
@@ -78,7 +88,7 @@ class Attempt:
     sent: SentMessages | None
     sendings: list[Sending]
     judgements: list[JudgementStory]
-    verdicts: list[tuple[Verdict, tuple[Evidence, ...]]]
+    verdicts: list[VerdictStory]
     decisions: list[Decision]
     exports: list[Export]
 
@@ -137,7 +147,7 @@ def completion_history(completion: Completion, *, now: datetime) -> History:
                 JudgementStory(judgement, sendings[judgement.call_id or 0])
                 for judgement in judgements[one.pk]
             ],
-            verdicts=[(verdict, read_evidence(verdict)) for verdict in verdicts[one.pk]],
+            verdicts=[_verdict_story(verdict) for verdict in verdicts[one.pk]],
             decisions=decisions[one.pk],
             exports=[row.export for row in exported[one.pk]],
         )
@@ -153,6 +163,11 @@ def _draws(completion: Completion) -> list[SampleDraw]:
     else:
         draws = draws.exclude(run__kind=Run.Kind.EVALUATE)
     return list(draws.select_related("run__recipe").order_by("run")[:MAX_ATTEMPTS])
+
+
+def _verdict_story(verdict: Verdict) -> VerdictStory:
+    scored = score_table(verdict.scores, verdict.recipe.content.gate)
+    return VerdictStory(verdict, read_evidence(verdict), scored)
 
 
 class _Groups(Generic[T]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.db.models import Sum
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -56,6 +57,8 @@ def gate(request: AuthedRequest, pk: int) -> HttpResponse:
         "groups": GROUPS,
         "narrowed": {name: request.GET[name] for name in GROUPS if name in request.GET},
         "base": base_recipe(dataset),
+        "num_samples": dataset.source_files.aggregate(kept=Sum("rows_kept"))["kept"] or 0,
+        "newest_export": dataset.exports.order_by("-version").first(),
         "query": urlencode(_carried(request.GET)),
     }
     return render_partial(request, "distill/gate.html", context, partial="outcome")

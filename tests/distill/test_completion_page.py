@@ -81,7 +81,7 @@ def operator(client: Client) -> Client:
 def test_only_leads_and_operators_may_look(client):
     url = reverse("distill:completion", args=[make_completion().pk])
     assert client.get(url).status_code == 302
-    client.force_login(make_user("reviewer"))
+    client.force_login(make_user("operator"))
     assert client.get(url).status_code == 403
     assert client.post(url).status_code == 403
 
@@ -165,3 +165,26 @@ def test_more_attempts_take_no_more_queries(operator, django_assert_num_queries)
         make_judgement(make_completion(completion.sample, attempt=attempt))
     with django_assert_num_queries(10):
         operator.get(reverse("distill:completion", args=[completion.pk]))
+
+
+@pytest.mark.django_db
+def test_a_flag_and_the_scores_that_decided_are_shown(client):
+    run = make_run(make_dataset())
+    completion = make_completion(dataset=run.dataset)
+    Verdict.objects.create(
+        completion=completion,
+        recipe=run.recipe,
+        run=run,
+        passed=True,
+        mean_score=0.85,
+        scores={"mechanic": {"novelty": 0.7, "safety": 1.0}},
+        flags=[Reason.HAZARD],
+        evidence=[{"reason": Reason.HAZARD, "detail": "names a hazard"}],
+        gate_version="gate-7",
+    )
+    client.force_login(make_user("operator"))
+    page = client.get(reverse("distill:completion", args=[completion.pk])).content.decode()
+    assert "names a hazard" in page
+    assert "no export takes this completion before a person has accepted it" in page
+    assert "Judge mechanic" in page
+    assert "gate-7" in page

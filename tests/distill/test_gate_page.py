@@ -170,5 +170,5 @@ def test_the_page_costs_the_same_queries_for_more_rows(
     for _ in range(10):
         grounded(0.9, dataset=dataset)
     take_snapshot(dataset=dataset)
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(18):
         operator.get(address(dataset))
