@@ -81,7 +81,7 @@ def operator(client: Client) -> Client:
 def test_only_leads_and_operators_may_look(client):
     url = reverse("distill:completion", args=[make_completion().pk])
     assert client.get(url).status_code == 302
-    client.force_login(make_user("operator"))
+    client.force_login(make_user("reviewer"))
     assert client.get(url).status_code == 403
     assert client.post(url).status_code == 403
 
