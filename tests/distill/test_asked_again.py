@@ -35,6 +35,7 @@ pytestmark = pytest.mark.django_db
 
 PRICE = {"input_per_million": 1.0, "output_per_million": 2.0}
 TEACHER = {"name": "vllm:model", "max_tokens": 100, "price": PRICE}
+PASSAGE = "Below 12 % soil moisture, nitrifying bacteria lose half of their activity in soil cores. "
 JUDGED = {"scores": SCORES, "rationale": "Fine.", "flags": []}
 
 
@@ -43,7 +44,7 @@ def start(**content: object) -> tuple[Run, Job, list[Order]]:
     dataset = make_dataset()
     recipe = make_recipe(**({"teacher": TEACHER, "judges": []} | content))
     run = make_run(dataset, recipe=recipe, budget_nano=10**12)
-    SampleDraw.objects.create(run=run, sample=make_sample(dataset))
+    SampleDraw.objects.create(run=run, sample=make_sample(dataset, text=PASSAGE))
     job = make_job(run)
     return run, job, begin(job, fetch_pending(job, after_id=0, last_id=2**62, limit=10))
 
