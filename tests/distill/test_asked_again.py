@@ -35,7 +35,9 @@ pytestmark = pytest.mark.django_db
 
 PRICE = {"input_per_million": 1.0, "output_per_million": 2.0}
 TEACHER = {"name": "vllm:model", "max_tokens": 100, "price": PRICE}
-PASSAGE = "Below 12 % soil moisture, nitrifying bacteria lose half of their activity in soil cores. "
+PASSAGE = (
+    "Below 12 % soil moisture, nitrifying bacteria lose half of their activity in soil cores. "
+)
 JUDGED = {"scores": SCORES, "rationale": "Fine.", "flags": []}
 
 
