@@ -108,6 +108,7 @@ def test_kill_leaves_nothing_also_no_rank_in_a_session_of_its_own(layout) -> Non
     wait_for(lambda: rank.exists() and rank.read_text())
     launcher.kill(layout)
     wait_for(lambda: not lives(int(rank.read_text())))
+    wait_for(lambda: not launcher.look(layout).is_alive)
     assert launcher.look(layout) == launcher.Status(is_alive=False, exit=None, was_started=True)
     launcher.kill(layout)
 
