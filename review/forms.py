@@ -122,6 +122,11 @@ class QueueForm(forms.Form):
         initial=100,
         help_text="So many of what fits, evenly chosen; always the same ones.",
     )
+    flagged = forms.BooleanField(
+        label="Only flagged ones",
+        required=False,
+        help_text="No export takes these before a person has accepted them.",
+    )
     required_reviews = forms.IntegerField(
         label="Reviews of each completion",
         min_value=1,
@@ -147,6 +152,7 @@ class QueueForm(forms.Form):
         "score_max",
         "attempts",
         "share",
+        "flagged",
     )
 
     def __init__(

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from distill.forms.recipes import GuideForm, RecipeForm
 from distill.http import AuthedRequest, render_partial, require_role
 from distill.logic.errors import DistillError
+from distill.logic.panel import warnings
 from distill.logic.recipe import default_recipe, dump_recipe
 from distill.models import Recipe
 from distill.queries.recipes import diff, forecast, latest_recipes, version_before, versions_of
@@ -36,6 +37,7 @@ def recipe(request: AuthedRequest, name: str, version: int) -> HttpResponse:
     context = {
         "recipe": found,
         "content": content,
+        "warnings": warnings(content),
         "document": dump_recipe(content),
         "versions": versions_of(name),
         "before": before,

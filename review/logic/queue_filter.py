@@ -28,6 +28,7 @@ class QueueFilter(Document):
     Only the attempt that counts of a sample × draw is looked at. Scores are mean scores from 0 to
     1; who was not scored has none, and is not within any limits. `share` is a percentage of what
     fits otherwise, chosen by a hash of the completion's key: the same ones whenever it is asked.
+    `flagged` takes only what carries a flag, which no export takes before a person has accepted it.
     """
 
     gate: GateName = "passed"
@@ -38,6 +39,7 @@ class QueueFilter(Document):
     score_max: Annotated[float, between(0, 1)] | None = None
     attempts: AttemptsName = "any"
     share: Annotated[int, between(1, 100)] = 100
+    flagged: bool = False
 
     @model_validator(mode="after")
     def _check_together(self) -> QueueFilter:
@@ -78,5 +80,7 @@ class QueueFilter(Document):
             yield f"mean score {low:.2f} to {high:.2f}"
         if self.attempts == "regenerated":
             yield "regenerated ones"
+        if self.flagged:
+            yield "flagged ones"
         if self.share < 100:
             yield f"{self.share} % of them"

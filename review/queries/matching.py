@@ -48,6 +48,8 @@ def completions_that_fit(
         states = states.filter(completion__template_name__in=wanted.templates)
     if wanted.attempts == "regenerated":
         states = states.filter(completion__attempt__gt=1)
+    if wanted.flagged:
+        states = states.exclude(flags=[])
     if wanted.share < 100:
         states = states.alias(percentile=Mod(_Hash("completion__key"), 100)).filter(
             percentile__lt=wanted.share

@@ -194,3 +194,13 @@ def test_filling_a_queue_that_is_full_asks_little():
         fill_queue(queue_id=queue.pk)
     assert len(asked) <= 10
     assert Queue.objects.count() == 1
+
+
+def test_a_queue_of_the_flagged_takes_those_that_carry_a_flag() -> None:
+    dataset = make_dataset()
+    flagged, _plain = (make_completion(make_sample(dataset)) for _ in range(2))
+    CompletionState.objects.filter(pk=flagged.pk).update(flags=[Reason.HAZARD])
+    wanted = QueueFilter(flagged=True)
+    assert taken_by(wanted, dataset) == {flagged.pk}
+    assert "flagged ones" in wanted.describe()
+    assert not wanted.takes_all_passed
