@@ -57,7 +57,7 @@ def count_eligible(*, dataset: Dataset, policy: str) -> int:
 
 def rejected_ids(*, dataset: Dataset) -> array[int]:
     """The ids of every attempt that the gate or people rejected, by sample, draw and attempt."""
-    rejected = Completion.objects.filter(REJECTED, state_row__dataset=dataset)
+    rejected = Completion.objects.filter(REJECTED, state_row__dataset=dataset, state_row__flags=[])
     ordered = rejected.order_by("sample__key", "draw", "attempt", "key")
     return array("q", ordered.values_list("pk", flat=True).iterator(chunk_size=_BATCH))
 

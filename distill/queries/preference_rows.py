@@ -57,7 +57,7 @@ def _edited(ids: array[int]) -> list[int]:
 
 
 def _earlier_attempts(ids: array[int]) -> dict[int, list[int]]:
-    """The rejected attempts of the same sample × draw that came before each completion."""
+    """The rejected attempts of the same sample × draw that came before each; flagged ones stay out."""
     later = Completion.objects.filter(pk__in=ids, attempt__gt=1).order_by()
     chosen = {
         (sample, draw): (pk, attempt)
@@ -65,7 +65,7 @@ def _earlier_attempts(ids: array[int]) -> dict[int, list[int]]:
     }
     samples = {sample for sample, _draw in chosen}
     rejected = (
-        Completion.objects.filter(REJECTED, sample__in=samples, state_row__dataset__isnull=False)
+        Completion.objects.filter(REJECTED, sample__in=samples, state_row__flags=[])
         .order_by("attempt", "key")
         .values_list("pk", "sample", "draw", "attempt")
     )
