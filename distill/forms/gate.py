@@ -71,9 +71,10 @@ class GateForm(forms.Form):
         if self.errors:
             return cleaned
         given = {name: value for name, value in cleaned.items() if value is not None}
-        scores = {
-            name: given[_SCORE + name] for name in self._dimensions if given.get(_SCORE + name)
-        }
+        moved = {n: given[_SCORE + n] for n in self._dimensions if _SCORE + n in given}
+        kept = {**self._base.gate.min_scores, **moved}
+        # Zero is no minimum: so the same settings stay the same version of the recipe.
+        scores = {name: minimum for name, minimum in kept.items() if minimum}
         gate = {name: given[name] for name in _GATE_FIELDS if name in given}
         rules = {name: value for name, value in given.items() if name in RulesConfig.model_fields}
         try:

@@ -111,7 +111,8 @@ def yield_alert(steps: tuple[GateStep, ...]) -> Alert | None:
     if not total:
         return None
     share = passed / total
-    worst = max(steps, key=lambda step: step.lost)
+    at_gate = steps[: 1 + next(i for i, step in enumerate(steps) if step.show == "passed")]
+    worst = max(at_gate, key=lambda step: step.lost)
     if share < LOW_YIELD:
         cause = f"“{worst.label}” takes most: {worst.lost:,} of {total:,}."
         if worst.show == "judged":

@@ -57,6 +57,13 @@ def test_a_low_yield_says_where_nobody_has_judged():
     assert "20 of 21 have not been judged" in alert.text
 
 
+def test_a_high_yield_never_blames_what_comes_after_the_gate():
+    rows = [judged(0.1) for _ in range(3)] + [judged(0.9) for _ in range(97)]
+    alert = yield_alert(gate_steps(decided(rows)))
+    assert alert
+    assert "Accepted" not in alert.text
+
+
 def test_a_gate_that_rejects_none_is_called_out():
     alert = yield_alert(gate_steps(decided([judged(0.9) for _ in range(20)])))
     assert alert
