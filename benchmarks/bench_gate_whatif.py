@@ -88,6 +88,7 @@ def _enlarge(rows: int) -> Path:
 def _measure_evaluation(name: str, questions: int) -> Measured:
     """What-if by itself, in this process: the part of the page that grows with the rows."""
     from distill.logic.gate import GateConfig
+    from distill.logic.recipe import default_recipe
     from distill.logic.rules import RulesConfig
     from distill.logic.what_if import Settings, evaluate
     from distill.models import Dataset
@@ -100,8 +101,9 @@ def _measure_evaluation(name: str, questions: int) -> Measured:
     if snapshot is None:
         raise RuntimeError("the snapshot is gone")
     times = []
+    panel = Settings.of(default_recipe()).panel
     for min_mean, min_chars in _moves(questions):
-        settings = Settings(RulesConfig(min_chars=min_chars), GateConfig(min_mean=min_mean))
+        settings = Settings(RulesConfig(min_chars=min_chars), GateConfig(min_mean=min_mean), panel)
         began = time.perf_counter()
         evaluate(snapshot.frame, settings)
         times.append(time.perf_counter() - began)

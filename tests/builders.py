@@ -17,6 +17,7 @@ from distill.logic.pulse import Pulse, write_pulse
 from distill.logic.reading import LaneReading, Reading
 from distill.logic.reasons import Reason, Stage
 from distill.logic.recipe import Recipe as RecipeContent
+from distill.logic.recipe import default_recipe
 from distill.models import (
     Completion,
     CompletionState,
@@ -34,6 +35,7 @@ from distill.models import (
     SourceFile,
     Verdict,
 )
+from distill.queries.opinions import stamps_of
 from distill.services.recipes import save_recipe
 from review.logic.queue_filter import QueueFilter
 from review.models import Queue
@@ -149,6 +151,13 @@ def make_judgement(
         "rationale": "Clear prediction, measurable outcome.",
     }
     return Judgement.objects.create(completion=completion, **(defaults | fields))
+
+
+def asked_as(recipe: RecipeContent | None = None, judge: str = "F") -> dict[str, object]:
+    """Fields of a judgement that a recipe's judge (the default recipe's) would have given."""
+    content = recipe or default_recipe()
+    teacher, stamp = stamps_of(content)[judge]
+    return {"judge": judge, "teacher": teacher, "rubric_version": stamp}
 
 
 def make_recipe(**content: object) -> Recipe:

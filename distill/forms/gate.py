@@ -83,6 +83,7 @@ class GateForm(forms.Form):
                 GateConfig.model_validate(
                     self._base.gate.model_dump() | gate | {"min_scores": scores}
                 ),
+                self._base.panel,
             )
         except ValidationError as error:
             for fault in error.errors():

@@ -85,7 +85,7 @@ def rows_of(decided: pl.DataFrame, show: str) -> pl.DataFrame:
 
     `all`, `judged`, `unjudged`, `passed`, `reviewed` (passed, and accepted by people) and
     `not_reviewed`, `accepted` (what an export by the gate takes) and `kept_out`,
-    `must_review`; `has:<code>` hit by a check, `first:<code>` lost there, `after:<code>` left after it.
+    `must_review`, `exported`; `has:<code>` hit by a check, `first:<code>` lost there, `after:<code>` left after it.
     """
     kind, _colon, code = show.partition(":")
     if not code:

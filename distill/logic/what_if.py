@@ -2,40 +2,53 @@
 
 Works on a snapshot's columns alone, all completions at once, and decides as `gate.decide` does:
 
-    completion_id sample_id draw attempt is_open     template domain prompt_version teacher model
+    completion_id sample_id draw attempt is_open is_exported   template domain prompt_version teacher model
     cost_nano (null: unpriced)                       label: accepted, rejected or null
     parse_reason: why the reply could not be read, or null
     a column by each measure of the rules that have them, and one of booleans by the code of the rest
     score:<judge>:<dimension> (null: none)           judge_state:<judge>: valid, invalid or null
     flag:safety: a judge raised it                   near:<code>: a looser pattern matches
 
-What no judge has scored is never guessed at: it counts as unjudged.
+What a judge would have to be asked about is never guessed at: it counts as unjudged, as it rests
+unjudged where the stored completions are evaluated anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
+from typing import Self
 
 import polars as pl
 
 from distill.logic.gate import TOLERANCE, GateConfig
+from distill.logic.judge_columns import Panel, any_of, is_unheard, judge_hits, mean_columns
 from distill.logic.reasons import Reason
+from distill.logic.recipe import Recipe
 from distill.logic.rules import RULES, Rule, RulesConfig
 
 GROUPS = ("template", "domain", "prompt_version", "teacher", "attempt")
 MOST_EXAMPLES = 20
-_SCORE, _JUDGE_STATE = "score:", "judge_state:"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What may be moved without asking a model: the rules' switches and values, the thresholds."""
+    """What may be moved without asking a model: the rules' switches and values, the thresholds.
+
+    `panel`: the judges whose opinions count, each with the distance to `gate.min_mean` within which
+    it is asked (None: always). It does not move: other judges would have to be asked.
+    """
 
     rules: RulesConfig
     gate: GateConfig
+    panel: Panel
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Self:
+        """The settings that a run with this recipe decides by."""
+        return cls(
+            recipe.rules, recipe.gate, {judge.name: judge.only_near for judge in recipe.judges}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +86,10 @@ class Outcome:
 
     `passed` by the gate, of which `must_review` carry a flag that nobody has lifted; `accepted` is
     what an export by the gate takes: passed, not rejected by people, and unflagged or accepted by
-    them. `unjudged` passed the rules, and no judge has scored them. `reasons` and `flags` count each
-    that a completion has. `cost_nano` is what all of them cost, in 1e-9 USD, None where nothing is
-    priced; `unpriced` completions are not in it.
+    them. `unjudged` passed the rules, and a judge would have to be asked; `exported`
+    stand in the newest export. `reasons` and `flags` count each
+    that a completion has. `cost_nano` is what all attempts and opinions have cost, in 1e-9 USD, None
+    where nothing is priced; `unpriced` completions are not in it.
     """
 
     total: int
@@ -83,6 +97,7 @@ class Outcome:
     accepted: int
     must_review: int
     unjudged: int
+    exported: int
     reasons: tuple[tuple[Reason, int], ...]
     flags: tuple[tuple[Reason, int], ...]
     cost_nano: int | None
@@ -128,26 +143,25 @@ def decide_all(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     rule stands against it), `lost_at` (the first reason against it, in the order in which they are
     looked at) and `mean_score`.
     """
-    judges = judges_of(frame)
-    frame = frame.with_columns(_parse_hits() + _means(frame, judges))
+    panel, config = settings.panel, settings.gate
+    frame = frame.with_columns(_parse_hits() + mean_columns(frame, panel))
     frame = frame.with_columns([_rule_hits(rule, settings.rules) for rule in RULES])
-    frame = frame.with_columns(_judge_hits(frame, judges, settings.gate))
+    frame = frame.with_columns(judge_hits(frame, panel, config))
     of_form = [*_PARSE, *(rule.code for rule in RULES)]
     early = [code for code in of_form if not code.is_flag]
     late = (Reason.JUDGE_INVALID, Reason.LOW_SCORE)
     flags = [rule.code for rule in RULES if rule.code.is_flag]
     flags += [Reason.SAFETY, Reason.JUDGES_DISAGREE, Reason.NEAR_THRESHOLD]
-    is_judged = _any(pl.col(_JUDGE_STATE + judge).is_not_null() for judge in judges)
     frame = frame.with_columns(
-        is_clear=~_any(pl.col(code.value) for code in early),
-        is_flagged=_any(pl.col(code.value) for code in flags),
+        is_clear=~any_of(pl.col(code.value) for code in early),
+        is_flagged=any_of(pl.col(code.value) for code in flags),
     ).with_columns(
-        is_unjudged=pl.col("is_clear") & ~is_judged if judges else pl.lit(value=False),
+        is_unjudged=pl.col("is_clear") & is_unheard(frame, panel, config),
     )
     frame = frame.with_columns(lost_at=_first([*early, *late]))
     return frame.with_columns(
         passed=pl.col("is_clear")
-        & ~_any(pl.col(code.value) for code in late)
+        & ~any_of(pl.col(code.value) for code in late)
         & ~pl.col("is_unjudged")
     ).with_columns(
         accepted=pl.col("passed")
@@ -158,20 +172,21 @@ def decide_all(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
 
 def evaluate(frame: pl.DataFrame, settings: Settings) -> Outcome:
     """What the settings make of the snapshot's open completions."""
-    return outcome_of(decide_all(frame.filter("is_open"), settings))
+    return outcome_of(decide_all(frame.filter("is_open"), settings), paid=frame)
 
 
-def outcome_of(decided: pl.DataFrame) -> Outcome:
-    """The counts of a frame that `decide_all` has made."""
+def outcome_of(decided: pl.DataFrame, *, paid: pl.DataFrame) -> Outcome:
+    """The counts of a frame that `decide_all` has made; `paid`: the completions that were paid for,
+    those that a later attempt has replaced among them.
+    """
     sums = decided.select(
         pl.len().alias("total"),
-        pl.col("passed", "accepted", "is_unjudged").sum(),
+        pl.col("passed", "accepted", "is_unjudged", "is_exported").sum(),
         SHOWN["must_review"].sum().alias("must_review"),
-        pl.col("cost_nano").sum().alias("cost"),
-        pl.col("cost_nano").is_null().sum().alias("unpriced"),
         *(pl.col(code.value).sum().alias(f"count:{code}") for code in LOOKED_AT),
         *_agreement_sums(),
     ).row(0, named=True)  # fmt: skip
+    unpriced = paid["cost_nano"].null_count()
     counts = [(code, sums[f"count:{code}"]) for code in LOOKED_AT if sums[f"count:{code}"]]
     counts.sort(key=lambda pair: -pair[1])
     return Outcome(
@@ -180,10 +195,11 @@ def outcome_of(decided: pl.DataFrame) -> Outcome:
         accepted=sums["accepted"],
         must_review=sums["must_review"],
         unjudged=sums["is_unjudged"],
+        exported=sums["is_exported"],
         reasons=tuple(pair for pair in counts if not pair[0].is_flag),
         flags=tuple(pair for pair in counts if pair[0].is_flag),
-        cost_nano=sums["cost"] if sums["unpriced"] < sums["total"] else None,
-        unpriced=sums["unpriced"],
+        cost_nano=int(paid["cost_nano"].sum() or 0) if unpriced < len(paid) else None,
+        unpriced=unpriced,
         agreement=Agreement(*(sums[name] for name in _AGREEMENT)),
     )
 
@@ -218,11 +234,13 @@ def yields(decided: pl.DataFrame, group: str) -> tuple[GroupYield, ...]:
 def scan(decided: pl.DataFrame, thresholds: Sequence[float]) -> tuple[ScanPoint, ...]:
     """How many would pass at each threshold on the mean, and what people said of those.
 
-    Other reasons stay as they were decided; a threshold on a single dimension counts as met.
+    Other reasons stay as they were decided, and so does who must still be asked; a threshold on a
+    single dimension counts as met.
     """
     others = (
         pl.col("is_clear")
         & ~pl.col(Reason.JUDGE_INVALID.value)
+        & ~pl.col("is_unjudged")
         & pl.col("mean_score").is_not_null()
     )
     able = decided.filter(others).select("mean_score", "label")
@@ -240,29 +258,12 @@ def scan(decided: pl.DataFrame, thresholds: Sequence[float]) -> tuple[ScanPoint,
     )  # fmt: skip
 
 
-def judges_of(frame: pl.DataFrame) -> list[str]:
-    """The judges whose opinions the snapshot holds."""
-    return [
-        name.removeprefix(_JUDGE_STATE) for name in frame.columns if name.startswith(_JUDGE_STATE)
-    ]
-
-
-def dimensions_of(frame: pl.DataFrame) -> list[str]:
-    """The dimensions that any judge has scored, each once."""
-    names = (name.split(":", 2)[2] for name in frame.columns if name.startswith(_SCORE))
-    return list(dict.fromkeys(names))
-
-
 _PARSE = (Reason.UNPARSEABLE, Reason.MISSING_FIELD, Reason.TRUNCATED)
 LOOKED_AT: tuple[Reason, ...] = (
     *(*_PARSE, *(rule.code for rule in RULES), Reason.JUDGE_INVALID, Reason.LOW_SCORE),
     *(Reason.SAFETY, Reason.JUDGES_DISAGREE, Reason.NEAR_THRESHOLD),
 )
 """Every reason and flag that `decide_all` makes a column of."""
-
-
-def _any(conditions: Iterable[pl.Expr]) -> pl.Expr:
-    return reduce(or_, conditions, pl.lit(value=False))
 
 
 def _first(codes: Sequence[Reason]) -> pl.Expr:
@@ -283,59 +284,6 @@ def _rule_hits(rule: Rule, config: RulesConfig) -> pl.Expr:
 
 def _parse_hits() -> list[pl.Expr]:
     return [pl.col("parse_reason").eq_missing(code.value).alias(code.value) for code in _PARSE]
-
-
-def _means(frame: pl.DataFrame, judges: Sequence[str]) -> list[pl.Expr]:
-    scores = [name for name in frame.columns if name.startswith(_SCORE)]
-    return [
-        _mean(scores).alias("mean_score"),
-        *(
-            _mean([name for name in scores if name.startswith(f"{_SCORE}{judge}:")]).alias(
-                f"mean:{judge}"
-            )
-            for judge in judges
-        ),
-        *(
-            _mean([name for name in scores if name.split(":", 2)[2] == dimension]).alias(
-                f"dimension:{dimension}"
-            )
-            for dimension in dimensions_of(frame)
-        ),
-    ]
-
-
-def _mean(columns: Sequence[str]) -> pl.Expr:
-    if not columns:
-        return pl.lit(None, pl.Float64)
-    return pl.mean_horizontal(pl.col(columns).cast(pl.Float64))
-
-
-def _judge_hits(frame: pl.DataFrame, judges: Sequence[str], gate: GateConfig) -> list[pl.Expr]:
-    known = set(dimensions_of(frame))
-    low = [_below(pl.col("mean_score"), gate.min_mean)]
-    low += [
-        _below(pl.col(f"dimension:{name}"), minimum)
-        for name, minimum in gate.min_scores.items()
-        if name in known
-    ]
-    means = [pl.col(f"mean:{judge}") for judge in judges] or [pl.lit(None, pl.Float64)]
-    spread = pl.max_horizontal(means) - pl.min_horizontal(means)
-    distance = (pl.col("mean_score") - gate.min_mean).abs()
-    return [
-        _any(
-            pl.col(_JUDGE_STATE + judge).eq_missing("invalid") for judge in judges
-        ).alias(Reason.JUDGE_INVALID.value),
-        _any(low).alias(Reason.LOW_SCORE.value),
-        pl.col("flag:safety").alias(Reason.SAFETY.value),
-        (spread > gate.max_disagreement + TOLERANCE).fill_null(value=False)
-        .alias(Reason.JUDGES_DISAGREE.value),
-        ((distance <= gate.review_band + TOLERANCE) & (gate.review_band > 0))
-        .fill_null(value=False).alias(Reason.NEAR_THRESHOLD.value),
-    ]  # fmt: skip
-
-
-def _below(score: pl.Expr, minimum: float) -> pl.Expr:
-    return (score < minimum - TOLERANCE).fill_null(value=False)
 
 
 _AGREEMENT = ("both_yes", "only_gate", "only_people", "both_no")
@@ -373,6 +321,7 @@ SHOWN: Mapping[str, pl.Expr] = {
     "all": pl.lit(value=True),
     "judged": pl.col("is_clear") & ~pl.col("is_unjudged"),
     "unjudged": pl.col("is_unjudged"),
+    "exported": pl.col("is_exported"),
     "passed": pl.col("passed"),
     "accepted": pl.col("accepted"),
     "reviewed": pl.col("passed") & pl.col("label").eq_missing("accepted"),

@@ -95,7 +95,7 @@ class GatePage:
     def cost_hint(self) -> str:
         if self.then.unpriced:
             return f"{self.then.unpriced:,} completions are unpriced"
-        return "teacher and judges, of all completions that stand"
+        return "teacher and judges, of all attempts"
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -119,13 +119,20 @@ def read_gate(
     asked: Settings,
     query: Mapping[str, str],
     group: str,
+    num_asked: int,
 ) -> GatePage:
-    """Evaluate the snapshot's open completions twice; `query` is what links must carry on."""
+    """Evaluate the snapshot's open completions twice; `query` is what links must carry on.
+
+    `num_asked`: for how many samples × draws a reply was wanted, of the whole dataset.
+    """
+    paid = _of_groups(snapshot.frame, query)
     frame = narrowed(snapshot.frame, query)
     before = decide_all(frame, base)
     after = before if asked == base else decide_all(frame, asked)
-    now, then = outcome_of(before), outcome_of(after)
+    now, then = outcome_of(before, paid=paid), outcome_of(after, paid=paid)
     steps = gate_steps(after)
+    # By attempt also those that a later one has replaced: without them it says nothing of either.
+    grouped = decide_all(paid, asked) if group == "attempt" else after
 
     def link(show: str) -> str:
         return _list_url(dataset, query, show=show)
@@ -134,21 +141,32 @@ def read_gate(
         now=now,
         then=then,
         steps=steps,
-        waterfall=[_waterfall_step(step, link) for step in steps],
+        waterfall=[
+            *_asked_step(dataset, query, num_asked),
+            *(_waterfall_step(step, link) for step in steps),
+            ("In the newest export", then.exported, link("exported"), []),
+        ],
         alert=yield_alert(steps),
         reasons=_reasons(now, then, link),
         changes=_with_texts(changes(before, after, asked)),
         groups=[
             (one, _group_links(dataset, {**query, group: one.name}))
-            for one in yields(after, group)[:_MOST_GROUPS]
+            for one in yields(grouped, group)[:_MOST_GROUPS]
         ],
         plot=_plot(after, then.total),
     )
 
 
 def narrowed(frame: pl.DataFrame, query: Mapping[str, str]) -> pl.DataFrame:
-    """The open completions, of one template, domain, … where the query names one."""
-    frame = frame.filter("is_open")
+    """The open completions, of one template, domain, … where the query names one.
+
+    Of one attempt all, also those that a later attempt has replaced.
+    """
+    frame = _of_groups(frame, query)
+    return frame if "attempt" in query else frame.filter("is_open")
+
+
+def _of_groups(frame: pl.DataFrame, query: Mapping[str, str]) -> pl.DataFrame:
     for name in GROUPS:
         if name in query:
             value = query[name]
@@ -167,6 +185,14 @@ def _group_links(dataset: Dataset, query: Mapping[str, str]) -> dict[str, str]:
     return {"page": f"{page}?{urlencode(query)}"} | {
         name: _list_url(dataset, query, show=show) for name, show in shows.items()
     }
+
+
+def _asked_step(dataset: Dataset, query: Mapping[str, str], num_asked: int) -> list[WaterfallStep]:
+    """Where the waterfall begins: what was asked for. Of a part of the dataset it is not counted."""
+    if set(query) & set(GROUPS):
+        return []
+    page = reverse("distill:dataset", args=[dataset.pk])
+    return [("Samples × draws", num_asked, f"{page}#samples", [])]
 
 
 def _waterfall_step(step: GateStep, link: Link) -> WaterfallStep:
@@ -250,6 +276,7 @@ _WORDS = {
     "reviewed": "Pass the gate, and people accepted them.",
     "not_reviewed": "Pass the gate, and nobody has decided them, or people rejected them.",
     "kept_out": "Pass the gate, and carry a flag that nobody has lifted, or were rejected by people.",
+    "exported": "Stand in the dataset's newest export.",
     "must_review": "Pass the gate, carry a flag, and wait for a person.",
 }
 

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db.models import Max
 
 from distill.logic.recipe import Recipe, default_recipe
-from distill.models import Completion, Dataset, Decision, Judgement, Run, Verdict
+from distill.models import Completion, Dataset, Decision, Export, Judgement, Run, Verdict
 from distill.models import Recipe as RecipeRow
 
 FOLDER = Path("processed", "snapshots")
@@ -33,6 +33,7 @@ class Snapshot:
     frame: pl.DataFrame
     taken_at: datetime
     marks: str
+    dataset: Dataset
 
     @property
     def num_completions(self) -> int:
@@ -40,8 +41,10 @@ class Snapshot:
 
     @property
     def is_stale(self) -> bool:
-        """Something was answered, judged or decided since, on this dataset or another."""
-        return self.marks != current_marks()
+        """Something was answered, judged, decided or exported since, on this dataset or another, or
+        the dataset's latest run has another recipe.
+        """
+        return self.marks != current_marks(self.dataset)
 
 
 def snapshot_path(dataset: Dataset) -> Path:
@@ -59,23 +62,25 @@ def load_snapshot(dataset: Dataset) -> Snapshot | None:
             return None
         known = _kept.pop(path, None)
         if known is None or known[0] != version:
-            known = version, _read(path, version)
+            known = version, _read(dataset, path, version)
         _kept[path] = known
         while len(_kept) > _MOST_KEPT:
             del _kept[next(iter(_kept))]
         return known[1]
 
 
-def _read(path: Path, version: int) -> Snapshot:
+def _read(dataset: Dataset, path: Path, version: int) -> Snapshot:
     taken_at = datetime.fromtimestamp(version / 1e9, UTC)
     marks = pl.read_parquet_metadata(path)["marks"]
-    return Snapshot(pl.read_parquet(path, memory_map=False), taken_at, marks)
+    return Snapshot(pl.read_parquet(path, memory_map=False), taken_at, marks, dataset)
 
 
-def current_marks() -> str:
-    """The newest ids of all that a snapshot is read from: four looks at an index."""
-    models = (Completion, Judgement, Verdict, Decision)
-    return " ".join(str(model.objects.aggregate(last=Max("pk"))["last"] or 0) for model in models)
+def current_marks(dataset: Dataset) -> str:
+    """The newest ids of all that a snapshot is read from, and its recipe: six looks at an index."""
+    models = (Completion, Judgement, Verdict, Decision, Export)
+    newest = [model.objects.aggregate(last=Max("pk"))["last"] or 0 for model in models]
+    recipe = base_recipe(dataset)
+    return " ".join(str(mark) for mark in (*newest, recipe.pk if recipe else 0))
 
 
 def base_recipe(dataset: Dataset) -> RecipeRow | None:

@@ -17,7 +17,9 @@ from distill.forms.completions import read_after
 from distill.forms.gate import GateForm
 from distill.http import AuthedRequest, has_role, render_partial, require_role
 from distill.logic.errors import DistillError
-from distill.logic.what_if import GROUPS, Settings, dimensions_of
+from distill.logic.judge_columns import dimensions_of
+from distill.logic.recipe import default_recipe
+from distill.logic.what_if import GROUPS, Settings
 from distill.models import Dataset
 from distill.queries.gate_page import behind, read_gate, words_for
 from distill.queries.snapshot import Snapshot, base_content, base_recipe, load_snapshot
@@ -42,13 +44,21 @@ def gate(request: AuthedRequest, pk: int) -> HttpResponse:
     }
     if snapshot is None:
         return render(request, "distill/gate.html", context)
-    form = _form(request.GET, dataset, snapshot)
+    recipe = base_recipe(dataset)
+    content = recipe.content if recipe else default_recipe()
+    base = Settings.of(content)
+    form = _form(request.GET, base, snapshot)
     group = request.GET.get("by", "")
     group = group if group in GROUPS else GROUPS[0]
-    base = _base(dataset)
     asked = form.settings if form.is_valid() else base
     page = read_gate(
-        snapshot, dataset, base=base, asked=asked, query=_carried(request.GET), group=group
+        snapshot,
+        dataset,
+        base=base,
+        asked=asked,
+        query=_carried(request.GET),
+        group=group,
+        num_asked=_num_samples(dataset) * content.teacher.draws,
     )
     context |= {
         "form": form,
@@ -56,9 +66,8 @@ def gate(request: AuthedRequest, pk: int) -> HttpResponse:
         "group": group,
         "groups": GROUPS,
         "narrowed": {name: request.GET[name] for name in GROUPS if name in request.GET},
-        "base": base_recipe(dataset),
-        "num_samples": dataset.source_files.aggregate(kept=Sum("rows_kept"))["kept"] or 0,
-        "newest_export": dataset.exports.order_by("-version").first(),
+        "base": recipe,
+        "is_stale": snapshot.is_stale,
         "query": urlencode(_carried(request.GET)),
     }
     return render_partial(request, "distill/gate.html", context, partial="outcome")
@@ -72,8 +81,9 @@ def gate_completions(request: AuthedRequest, pk: int) -> HttpResponse:
     snapshot = load_snapshot(dataset)
     if snapshot is None:
         return redirect("distill:gate", pk)
-    form = _form(request.GET, dataset, snapshot)
-    asked = form.settings if form.is_valid() else _base(dataset)
+    base = Settings.of(base_content(dataset))
+    form = _form(request.GET, base, snapshot)
+    asked = form.settings if form.is_valid() else base
     query, show = _carried(request.GET), request.GET.get("show", "all")
     after = read_after(request.GET.get("after"))
     try:
@@ -112,7 +122,7 @@ def save_gate_view(request: AuthedRequest, pk: int) -> HttpResponse:
     snapshot = load_snapshot(dataset)
     if snapshot is None:
         return redirect("distill:gate", pk)
-    form = _form(request.POST, dataset, snapshot)
+    form = _form(request.POST, Settings.of(base_content(dataset)), snapshot)
     if not form.is_valid():
         messages.error(request, "Nothing was saved: a value is out of its range.")
         address = reverse("distill:gate", args=[pk])
@@ -131,13 +141,12 @@ def save_gate_view(request: AuthedRequest, pk: int) -> HttpResponse:
     return redirect(f"{reverse('distill:start_run')}?{chosen}")
 
 
-def _base(dataset: Dataset) -> Settings:
-    content = base_content(dataset)
-    return Settings(content.rules, content.gate)
+def _num_samples(dataset: Dataset) -> int:
+    return int(dataset.source_files.aggregate(kept=Sum("rows_kept"))["kept"] or 0)
 
 
-def _form(data: QueryDict, dataset: Dataset, snapshot: Snapshot) -> GateForm:
-    return GateForm(data.dict(), base=_base(dataset), dimensions=dimensions_of(snapshot.frame))
+def _form(data: QueryDict, base: Settings, snapshot: Snapshot) -> GateForm:
+    return GateForm(data.dict(), base=base, dimensions=dimensions_of(snapshot.frame))
 
 
 def _carried(data: QueryDict) -> dict[str, str]:

@@ -7,7 +7,9 @@ from distill.logic.gate import GateConfig
 from distill.logic.rules import RulesConfig
 from distill.logic.what_if import Settings
 
-BASE = Settings(RulesConfig(), GateConfig(min_scores={"grounding": 0.7, "plausibility": 0.6}))
+BASE = Settings(
+    RulesConfig(), GateConfig(min_scores={"grounding": 0.7, "plausibility": 0.6}), {"F": None}
+)
 
 
 def asked(**scores: str) -> dict[str, float]:

@@ -14,6 +14,7 @@ from distill.models import CompletionState, Recipe, Verdict
 from distill.services.snapshots import take_snapshot
 from tests.builders import (
     PAIR,
+    asked_as,
     make_completion,
     make_dataset,
     make_judgement,
@@ -44,7 +45,7 @@ def grounded(mean: float, *, dataset):
     source = " ".join(reversed(PAIR["hypothesis"].split())) + " Nitrate was measured weekly. " * 4
     sample = make_sample(dataset, text=source)
     one = make_completion(sample, text=json.dumps(PAIR))
-    make_judgement(one, judge="F", scores={"grounding": mean, "plausibility": mean})
+    make_judgement(one, scores={"grounding": mean, "plausibility": mean}, **asked_as())
     return one
 
 
@@ -104,6 +105,21 @@ def _asked(response, **changed):
     form = response.context["form"]
     values = {name: value for name, value in form.data.items() if value not in (None, False)}
     return values | {"asked": "on"} | changed
+
+
+def test_by_attempt_those_that_were_replaced_count_too(operator):
+    dataset = make_dataset()
+    sample = make_sample(dataset)
+    first = make_completion(sample, attempt=1)
+    make_completion(sample, attempt=2)
+    CompletionState.objects.filter(pk=first.pk).update(is_open=False)
+    take_snapshot(dataset=dataset)
+    page = operator.get(address(dataset), {"by": "attempt"})
+    assert page.context["page"].then.total == 1
+    for group, links in page.context["page"].groups:
+        assert group.total == 1
+        listed = operator.get(links["total"])
+        assert listed.context["found"].total == 1
 
 
 def test_looking_changes_nothing(operator, dataset):
@@ -170,5 +186,5 @@ def test_the_page_costs_the_same_queries_for_more_rows(
     for _ in range(10):
         grounded(0.9, dataset=dataset)
     take_snapshot(dataset=dataset)
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(17):
         operator.get(address(dataset))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from distill.logic.gate import GateConfig
-from distill.logic.rubric import rubric_stamp
 from distill.models import CompletionState, Purchase, Run, SampleDraw
 from distill.queries.runs import models_of
 from distill.services.runs import create_run
 from distill.services.step import run_step
-from tests.builders import make_dataset, make_judgement, make_recipe
+from tests.builders import asked_as, make_dataset, make_judgement, make_recipe
 from tests.distill.test_gate_page import grounded
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,14 +23,7 @@ def scored():
     one = grounded(0.7, dataset=dataset)
     CompletionState.objects.filter(pk=one.pk).update(state="rejected", is_open=True)
     recipe = make_recipe().content
-    (judge,) = recipe.judges
-    make_judgement(
-        one,
-        judge=judge.name,
-        teacher=judge.teacher,
-        rubric_version=rubric_stamp(recipe.rubric_of(judge), judge.role),
-        scores=dict.fromkeys(recipe.rubric.names, 0.7),
-    )
+    make_judgement(one, scores=dict.fromkeys(recipe.rubric.names, 0.7), **asked_as(recipe))
     return dataset
 
 

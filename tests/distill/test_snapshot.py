@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from distill.logic.gate import GateConfig
-from distill.logic.rules import RulesConfig
+from distill.logic.recipe import default_recipe
 from distill.logic.what_if import Settings, evaluate
-from distill.models import Judgement
+from distill.models import Export, ExportedCompletion, Judgement
 from distill.queries.snapshot import load_snapshot, snapshot_path
 from distill.services.snapshots import take_snapshot
-from tests.builders import make_completion, make_dataset, make_judgement, make_label
+from tests.builders import (
+    asked_as,
+    make_completion,
+    make_dataset,
+    make_judgement,
+    make_label,
+    make_recipe,
+    make_run,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -32,17 +39,19 @@ def test_there_is_none_before_one_is_taken():
 def test_an_empty_dataset_has_an_empty_one():
     dataset = make_dataset()
     assert take_snapshot(dataset=dataset) == 0
-    assert evaluate(load_snapshot(dataset).frame, Settings(RulesConfig(), GateConfig())).total == 0
+    assert evaluate(load_snapshot(dataset).frame, Settings.of(default_recipe())).total == 0
 
 
 def test_it_holds_a_row_for_each_completion_and_no_text():
     dataset = make_dataset()
+    panel = make_run(dataset, recipe=make_recipe(judges=[{"name": "F"}, {"name": "R"}])).recipe
     judged, bare = make_completion(dataset=dataset), make_completion(dataset=dataset)
     make_completion()  # another dataset's
-    make_judgement(judged, judge="F", scores={"grounding": 0.5})
-    make_judgement(judged, judge="F", scores={"grounding": 0.75}, flags=["safety_x"])
+    asked = asked_as(panel.content)
+    make_judgement(judged, scores={"grounding": 0.5}, **asked)
+    make_judgement(judged, scores={"grounding": 0.75}, flags=["safety_x"], **asked)
     Judgement.objects.create(
-        completion=judged, judge="R", teacher="t", rubric_version="1", error="no JSON object"
+        completion=judged, error="no JSON object", **asked_as(panel.content, "R")
     )
     make_label(judged)
     rows = {row["completion_id"]: row for row in snapshot_of(dataset).frame.to_dicts()}
@@ -54,6 +63,44 @@ def test_it_holds_a_row_for_each_completion_and_no_text():
     assert (rows[bare.pk]["score:F:grounding"], rows[bare.pk]["label"]) == (None, None)
     texts = {judged.text, judged.sample.text, *judged.fields.values()}
     assert not texts & {value for value in row.values() if isinstance(value, str)}
+
+
+def test_opinions_of_other_questions_and_other_judges_do_not_count():
+    dataset = make_dataset()
+    one = make_completion(dataset=dataset)
+    make_judgement(one, scores={"grounding": 0.5}, **asked_as())
+    make_judgement(one, scores={"grounding": 0.9}, **asked_as() | {"rubric_version": "another"})
+    make_judgement(one, scores={"grounding": 0.9}, **asked_as() | {"teacher": "another"})
+    make_judgement(one, scores={"grounding": 0.9}, judge="R")
+    frame = snapshot_of(dataset).frame
+    assert frame["score:F:grounding"].to_list() == [0.5]
+    assert "judge_state:R" not in frame.columns
+
+
+def test_it_knows_what_stands_in_the_newest_export():
+    dataset = make_dataset()
+    one, other = (make_completion(dataset=dataset) for _ in range(2))
+    for version, held in enumerate((other, one), start=1):
+        export = Export.objects.create(
+            dataset=dataset,
+            version=version,
+            policy="gate",
+            content_sha256=f"{version}",
+            manifest={},
+        )
+        ExportedCompletion.objects.create(export=export, completion=held)
+    frame = snapshot_of(dataset).frame
+    assert dict(frame.select("completion_id", "is_exported").iter_rows()) == {
+        one.pk: True, other.pk: False,
+    }  # fmt: skip
+
+
+def test_another_recipe_makes_it_stale():
+    dataset = make_dataset()
+    make_completion(dataset=dataset)
+    snapshot = snapshot_of(dataset)
+    make_run(dataset, recipe=make_recipe(name="other"))
+    assert snapshot.is_stale
 
 
 def test_a_rule_that_is_off_is_looked_at_all_the_same():
@@ -89,10 +136,13 @@ def test_its_file_is_named_by_nothing_that_a_user_chose():
 def test_many_batches_make_one_frame(monkeypatch):
     monkeypatch.setattr("distill.services.snapshots._BATCH", 2)
     dataset = make_dataset()
+    recipe = make_recipe(judges=[{"name": "J1"}, {"name": "J3"}])
+    make_run(dataset, recipe=recipe)
     for number in range(5):
         one = make_completion(dataset=dataset)
         if number % 2:
-            make_judgement(one, judge=f"J{number}", scores={"grounding": 0.5})
+            asked = asked_as(recipe.content, f"J{number}")
+            make_judgement(one, scores={"grounding": 0.5}, **asked)
     frame = snapshot_of(dataset).frame
     assert len(frame) == 5
     assert frame["score:J1:grounding"].null_count() == 4
@@ -102,5 +152,5 @@ def test_the_snapshot_costs_the_same_queries_for_more_rows(django_assert_num_que
     dataset = make_dataset()
     for _ in range(3):
         make_judgement(make_completion(dataset=dataset))
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(11):
         take_snapshot(dataset=dataset)

@@ -12,13 +12,13 @@ from distill.logic.gate import GateConfig
 from distill.logic.gate_waterfall import gate_steps, rows_of, yield_alert
 from distill.logic.reasons import Reason
 from distill.logic.what_if import LOOKED_AT, Settings, decide_all
-from tests.logic.test_what_if import CITED, completions, frame_of, judged
+from tests.logic.test_what_if import CITED, PANEL, completions, frame_of, judged
 
 CONFIG = CITED.model_copy(update={"min_tokens": 0})
 
 
 def decided(rows: list[dict[str, Any]], **gate: float) -> Any:
-    return decide_all(frame_of(rows), Settings(CONFIG, GateConfig(**gate)))
+    return decide_all(frame_of(rows), Settings(CONFIG, GateConfig(**gate), PANEL))
 
 
 @given(rows=st.lists(completions(), min_size=1, max_size=30))

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from distill.logic import gate
 from distill.logic.gate import GateConfig
+from distill.logic.panel import judges_to_ask
 from distill.logic.reasons import Reason
+from distill.logic.recipe import JudgeConfig, Recipe
 from distill.logic.rules import RULES, RulesConfig
 from distill.logic.types import Evidence, Scores
-from distill.logic.what_if import Settings, changes, decide_all, evaluate, outcome_of, scan, yields
+from distill.logic.what_if import Settings, changes, decide_all, evaluate, scan, yields
 
 DIMENSIONS = ("grounding", "plausibility")
 OFF = RulesConfig(**{rule.switch: False for rule in RULES})
@@ -48,6 +50,7 @@ def frame_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
         {
             "completion_id": number,
             "is_open": True,
+            "is_exported": False,
             "cost_nano": 1000,
             "label": row["label"],
             "parse_reason": row["parse_reason"] and row["parse_reason"].value,
@@ -95,7 +98,7 @@ def by_the_gate(row: dict[str, Any], settings: Settings):
         rule_evidence=rules,
         judgements=list(row["judges"].values()),
         config=settings.gate,
-        judged=not parse and not rules,
+        judged=False,
     )
 
 
@@ -107,9 +110,10 @@ def by_the_gate(row: dict[str, Any], settings: Settings):
     spread=st.sampled_from([0.0, 0.3, 1.0]),
     min_chars=st.integers(0, 300),
     cited=st.booleans(),
+    panel=st.sampled_from([{"F": None, "R": None}, {"F": None, "R": 0.2}, {"F": None}, {}]),
 )
-def test_it_decides_as_the_gate_does(
-    rows, min_mean, min_grounding, band, spread, min_chars, cited
+def test_it_decides_as_a_re_evaluation_does(
+    rows, min_mean, min_grounding, band, spread, min_chars, cited, panel
 ):  # fmt: skip
     rules = CITED.model_copy(update={"min_chars": min_chars, "min_tokens": 0, "citation": cited})
     config = GateConfig(
@@ -118,20 +122,25 @@ def test_it_decides_as_the_gate_does(
         max_disagreement=spread,
         review_band=band,
     )
-    settings = Settings(rules, config)
+    judges = tuple(JudgeConfig(name=name, only_near=near) for name, near in panel.items())
+    recipe = Recipe(judges=judges, gate=config, rules=rules)
+    settings = Settings.of(recipe)
     decided = decide_all(frame_of(rows), settings)
-    for row, found in zip(rows, decided.to_dicts(), strict=True):
+    for given_row, found in zip(rows, decided.to_dicts(), strict=True):
+        heard = {name: one for name, one in given_row["judges"].items() if name in panel}
+        row = given_row | {"judges": heard}
         verdict = by_the_gate(row, settings)
-        is_missing = Reason.JUDGE_MISSING in verdict.reasons
-        assert found["passed"] == verdict.passed
+        is_missing = found["is_clear"] and bool(judges_to_ask(recipe, heard))
         assert found["is_unjudged"] == is_missing
+        assert found["passed"] == (verdict.passed and not is_missing)
         assert found["mean_score"] == pytest.approx(verdict.mean_score)
-        assert {code for code in verdict.reasons if code != Reason.JUDGE_MISSING} == {
+        assert set(verdict.reasons) == {
             code for code in Reason if not code.is_flag and found.get(code)
         }
-        assert {flag.reason for flag in verdict.flags} == {
-            code for code in Reason if code.is_flag and found.get(code)
-        }
+        if ("F" in panel and "R" in panel) or not row["judges"].keys() ^ given_row["judges"].keys():
+            assert {flag.reason for flag in verdict.flags} == {
+                code for code in Reason if code.is_flag and found.get(code)
+            }
 
 
 def judged(
@@ -144,7 +153,8 @@ def judged(
     }  # fmt: skip
 
 
-GATE = Settings(OFF, GateConfig())
+PANEL = {"F": None}
+GATE = Settings(OFF, GateConfig(), PANEL)
 
 
 def test_an_outcome_counts_what_each_word_says():
@@ -185,7 +195,7 @@ def test_an_unknown_price_is_no_price():
 def test_changes_name_what_moved_and_why_decided_ones_first():
     rows = [judged(0.78), judged(0.70, label="accepted"), judged(0.9), judged(0.2)]
     frame = frame_of(rows)
-    lower = Settings(OFF, GateConfig(min_mean=0.6))
+    lower = Settings(OFF, GateConfig(min_mean=0.6), PANEL)
     before, after = decide_all(frame, GATE), decide_all(frame, lower)
     found = changes(before, after, lower)
     assert [(one.completion_id, one.passes, one.label) for one in found] == [
@@ -198,7 +208,7 @@ def test_changes_name_what_moved_and_why_decided_ones_first():
 
 def test_at_most_twenty_changes_are_shown():
     frame = frame_of([judged(0.7) for _ in range(50)])
-    after = decide_all(frame, Settings(OFF, GateConfig(min_mean=0.5)))
+    after = decide_all(frame, Settings(OFF, GateConfig(min_mean=0.5), PANEL))
     assert len(changes(decide_all(frame, GATE), after, GATE)) == 20
 
 
@@ -207,8 +217,8 @@ def test_a_scan_agrees_with_deciding_at_each_threshold():
     decided = decide_all(frame_of(rows), GATE)
     thresholds = [0.0, 0.55, 0.8, 1.0]
     for point in scan(decided, thresholds):
-        settings = Settings(OFF, GateConfig(min_mean=point.min_mean))
-        outcome = outcome_of(decide_all(frame_of(rows), settings))
+        settings = Settings(OFF, GateConfig(min_mean=point.min_mean), PANEL)
+        outcome = evaluate(frame_of(rows), settings)
         assert point.passed == outcome.passed
         yes, no = outcome.agreement.both_yes, outcome.agreement.only_gate
         assert (point.decided, point.precision) == (yes + no, yes / (yes + no))
@@ -222,5 +232,6 @@ def test_yields_add_up_to_the_whole():
 
 def test_without_judges_the_rules_decide():
     frame = frame_of([judged(0.9)]).select(pl.exclude("^(judge_state|score):.*$"))
-    outcome = evaluate(frame, GATE)
+    outcome = evaluate(frame, Settings(OFF, GateConfig(), {}))
     assert (outcome.passed, outcome.unjudged) == (1, 0)
+    assert evaluate(frame, GATE).unjudged == 1
