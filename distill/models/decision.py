@@ -22,11 +22,22 @@ class Decision(models.Model):
         EDIT = "edit"
         SKIP = "skip"
         FLAG = "flag"
+        PREFER = "prefer"
+        PREFER_RIVAL = "prefer_rival"
+        TIE = "tie"
         UNDO = "undo"
 
     completion = models.ForeignKey(Completion, models.CASCADE, related_name="decisions")
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="decisions")
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = models.CharField(max_length=12, choices=Kind)
+    rival = models.ForeignKey(
+        Completion,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="rival_decisions",
+        help_text="The other completion of the sample, where two were compared.",
+    )
     reasons = ArrayField(models.CharField(max_length=30, choices=REASONS), default=list)
     note = models.TextField(blank=True)
     fields = models.JSONField(null=True, help_text="An edit's new fields.")
@@ -35,6 +46,14 @@ class Decision(models.Model):
     judge_seen = models.BooleanField(default=False)
     required_reviews = models.PositiveSmallIntegerField(
         default=1, help_text="How many reviews its queue wanted of the completion."
+    )
+    is_adjudication = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Settles what people disagreed on; the label rests on it alone.",
+    )
+    guidelines_version = models.PositiveIntegerField(
+        null=True, help_text="The version of the queue's guidelines that was in force."
     )
     is_legacy = models.BooleanField(
         default=False, help_text="Imported, made elsewhere with the judge in sight."
