@@ -98,14 +98,22 @@ def run_export_of_run(run_id: int) -> None:
 
 
 def enqueue_export(
-    dataset_id: int, policy: str, user_id: int | None = None, configs: Sequence[str] = ()
+    dataset_id: int,
+    policy: str,
+    user_id: int | None = None,
+    configs: Sequence[str] = (),
+    rows_per_shard: int | None = None,
 ) -> None:
-    """Let a worker write an export, in these configs; in all where none is named."""
-    enqueue(run_export, dataset_id, policy, user_id, list(configs))
+    """Let a worker write an export; what is not said is as the recipe has it."""
+    enqueue(run_export, dataset_id, policy, user_id, list(configs), rows_per_shard)
 
 
 def run_export(
-    dataset_id: int, policy: str, user_id: int | None = None, configs: Sequence[str] = ()
+    dataset_id: int,
+    policy: str,
+    user_id: int | None = None,
+    configs: Sequence[str] = (),
+    rows_per_shard: int | None = None,
 ) -> None:
     """Write an export of the dataset; the same rows again change nothing.
 
@@ -116,7 +124,13 @@ def run_export(
         return
     user = User.objects.filter(pk=user_id or 0).first()
     try:
-        export_dataset(dataset=dataset, policy=policy, user=user, configs=configs)
+        export_dataset(
+            dataset=dataset,
+            policy=policy,
+            user=user,
+            configs=configs,
+            rows_per_shard=rows_per_shard,
+        )
     except DistillError as error:
         logger.warning("No export of %s: %s", dataset, error)
         note_failed_export(dataset=dataset, why=str(error))

@@ -72,7 +72,13 @@ class ExportInput(InputSerializer):
         child=serializers.ChoiceField(list(CONFIGS)),
         required=False,
         default=list,
-        help_text="The forms to write beside `messages`; all of them where none is named.",
+        help_text="The forms to write beside `messages`; the recipe's where none is named.",
+    )
+    rows_per_shard = serializers.IntegerField(
+        required=False,
+        min_value=1_000,
+        max_value=10_000_000,
+        help_text="Rows in one Parquet file at most; where it is not said, the recipe's.",
     )
     policy = serializers.ChoiceField(
         Export.Policy.choices,
@@ -122,7 +128,13 @@ class ExportsView(ApiView):
         if dataset is None:
             raise serializers.ValidationError({"dataset": ["There is no dataset with this id."]})
         if count_eligible(dataset=dataset, policy=given["policy"]) > tasks.EXPORTED_AT_ONCE:
-            tasks.enqueue_export(dataset.pk, given["policy"], request.user.pk, given["configs"])
+            tasks.enqueue_export(
+                dataset.pk,
+                given["policy"],
+                request.user.pk,
+                given["configs"],
+                given.get("rows_per_shard"),
+            )
             return Response(status=202)
         newest = dataset.exports.first()
         made = export_dataset(
@@ -130,6 +142,7 @@ class ExportsView(ApiView):
             policy=given["policy"],
             user=request.user,
             configs=given["configs"],
+            rows_per_shard=given.get("rows_per_shard"),
         )
         is_new = newest is None or made.pk > newest.pk
         return Response(ExportDetailSerializer(made).data, status=201 if is_new else 200)

@@ -7,7 +7,7 @@ from django.http import QueryDict
 
 from distill.logic.sft_configs import CONFIGS, MAIN, chosen_configs
 from distill.models import Dataset, Export
-from distill.services.sft_files import ROWS_PER_SHARD
+from distill.queries.snapshot import base_content
 
 BESIDE = [name for name in CONFIGS if name != MAIN]
 
@@ -45,19 +45,21 @@ class ExportForm(forms.Form):
         # Nothing ticked is sent as nothing; a hidden field says that the boxes were there.
         if data is not None and "chose_configs" not in data:
             data = data.copy()
-            data.setlist("configs", BESIDE)
+            data.setlist("configs", _of_recipe(data.get("dataset", "")))
         super().__init__(data)
 
     def clean_configs(self) -> tuple[str, ...]:
-        """The chosen ones, with `messages`; all where the boxes were not there."""
+        """The chosen ones, with `messages`; the recipe's where the boxes were not there."""
         return chosen_configs([MAIN, *self.cleaned_data["configs"]])
-
-    def clean_rows_per_shard(self) -> int:
-        """As many as an earlier export had, so that the same one is written again."""
-        num_rows: int | None = self.cleaned_data["rows_per_shard"]
-        return num_rows or ROWS_PER_SHARD
 
     def clean_policy(self) -> str:
         """Without a choice, only what people accepted."""
         policy: str = self.cleaned_data["policy"]
         return policy or Export.Policy.REVIEWED
+
+
+def _of_recipe(name: str) -> list[str]:
+    """What the recipe of the dataset's latest run writes beside `messages`."""
+    dataset = Dataset.objects.filter(name=name).first()
+    wanted = base_content(dataset).export.configs if dataset else ()
+    return [config for config in chosen_configs(wanted) if config != MAIN]

@@ -229,6 +229,8 @@ def _license(manifest: Mapping[str, Any]) -> str:
         "",
         "The licence of the source texts applies, and the terms of the models that answered: who "
         "publishes these rows must know that both allow it. Nexa Distill adds none of its own.",
+        "",
+        "> **Before you publish:** write the licence into this file's head, in place of `unknown`.",
     ]
     lines += ["", *(f"- {_terms(name)}" for name in manifest["teachers"])]
     told = [f"- {_code(one['license'])}: {one['rows']:,}" for one in manifest["source_licenses"]]

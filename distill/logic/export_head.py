@@ -30,7 +30,7 @@ def card_head(manifest: Mapping[str, Any]) -> dict[str, Any]:
         if (counts := manifest["configs"].get(name)) and counts["total"]
     }
     return {
-        "language": ["en"],
+        **({"language": languages} if (languages := _languages(manifest)) else {}),
         "license": "unknown",
         "pretty_name": manifest["dataset"],
         "size_categories": [_size(manifest["counts"]["total"])],
@@ -41,6 +41,13 @@ def card_head(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "configs": [_config(name, splits) for name, splits in filled.items()],
         "dataset_info": [_info(manifest, name, splits) for name, splits in filled.items()],
     }
+
+
+def _languages(manifest: Mapping[str, Any]) -> list[str]:
+    """What the recipes' rule on the language lets through; nothing where one takes any language."""
+    rules = [recipe["document"]["rules"] for recipe in manifest["recipes"]]
+    wanted = {rule["language"] if rule["other_language"] else "" for rule in rules}
+    return sorted(wanted) if wanted and "" not in wanted else []
 
 
 def _size(total: int) -> str:

@@ -14,7 +14,8 @@ from distill.logic.reasons import Reason
 class ScreeningConfig(Document):
     """`max_similarity`: exact Jaccard of the runs of five words from which on two texts are copies;
     from `flag_above` on (None: nowhere) they are only noted. A run of `drop_words` words in common
-    with held-out text drops a training completion, one of `flag_words` is only noted."""
+    with held-out text drops a training completion, one of `flag_words` is only noted. Without
+    `contamination` the operator's files are not looked at; the dataset's held-out splits always are."""
 
     duplicate_prompts: bool = True
     duplicate_pairs: bool = True

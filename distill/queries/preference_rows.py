@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from distill.logic.sft_configs import preference_row
@@ -15,16 +15,18 @@ from distill.queries.sft_rows import SftRows
 _BATCH = 1_000
 
 
-def read_preferences(rows: SftRows, ids: array[int]) -> Iterator[dict[str, Any]]:
+def read_preferences(
+    rows: SftRows, ids: array[int], *, left_out: Container[int] = ()
+) -> Iterator[dict[str, Any]]:
     """Rows of the config `preference` for the exported completions, in their order.
 
     Each exported completion against the rejected earlier attempts of its sample × draw, the first
     attempt first; then, where a person edited it, against the model's own words. A pair whose two
-    answers are the same text teaches nothing and is left out. A thousand completions are held at once.
+    answers are the same text teaches nothing and is left out, as are the rejected ones `left_out`. A thousand completions are held at once.
     """
     for start in range(0, len(ids), _BATCH):
         batch = ids[start : start + _BATCH]
-        before, edited = _earlier_attempts(batch), _edited(batch)
+        before, edited = _earlier_attempts(batch, left_out), _edited(batch)
         wanted = array("q", (pk for pk in batch if pk in before or pk in edited))
         if not wanted:
             continue
@@ -56,7 +58,7 @@ def _edited(ids: array[int]) -> list[int]:
     return [pk for pk in ids if pk in found]
 
 
-def _earlier_attempts(ids: array[int]) -> dict[int, list[int]]:
+def _earlier_attempts(ids: array[int], left_out: Container[int]) -> dict[int, list[int]]:
     """The rejected attempts of the same sample × draw that came before each; flagged ones stay out."""
     later = Completion.objects.filter(pk__in=ids, attempt__gt=1).order_by()
     chosen = {
@@ -72,6 +74,6 @@ def _earlier_attempts(ids: array[int]) -> dict[int, list[int]]:
     found = defaultdict(list)
     for pk, sample, draw, attempt in rejected:
         taken, at = chosen.get((sample, draw), (None, 0))
-        if taken is not None and attempt < at:
+        if taken is not None and attempt < at and pk not in left_out:
             found[taken].append(pk)
     return found

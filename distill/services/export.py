@@ -21,12 +21,12 @@ from django.db.models import Max
 from distill.logic.errors import InputError
 from distill.logic.sft_configs import chosen_configs
 from distill.models import Dataset, Export, Screening
-from distill.queries.eligible import eligible_ids
+from distill.queries.eligible import eligible_ids, rejected_ids
 from distill.queries.export_manifest import why_nothing
+from distill.queries.snapshot import base_content
 from distill.services.draft_folder import draft_folder, publish_file, publish_folder
 from distill.services.export_files import MANIFEST, write_export_files, write_texts
-from distill.services.screen import screen, why_all_dropped
-from distill.services.sft_files import ROWS_PER_SHARD
+from distill.services.screen import contaminated_ids, screen, why_all_dropped
 from distill.services.verify_export import fault_of
 
 if TYPE_CHECKING:
@@ -42,17 +42,20 @@ def export_dataset(
     policy: str,
     user: User | None = None,
     configs: Sequence[str] = (),
-    rows_per_shard: int = ROWS_PER_SHARD,
+    rows_per_shard: int | None = None,
 ) -> Export:
-    """Write what the policy takes, and return its export: in these configs, in all where none is
-    named (`logic.sft_configs`), so many rows in a Parquet file at most.
+    """Write what the policy takes, and return its export: in these configs (`logic.sft_configs`), so
+    many rows in a Parquet file at most; what is not said is as the recipe of the dataset's latest
+    run has it.
 
     Left out is what the screening drops (`services.screen`). Where an export of this dataset and
     policy holds the very same rows, that one is returned, its files put back where they are gone or
     changed, and nothing new is kept. Raises InputError where nothing is eligible or left (saying
     why), the disk is full, the dataset's name cannot be a folder, or the dataset is deleted meanwhile.
     """
-    wanted = chosen_configs(configs)
+    recipe = base_content(dataset).export
+    wanted = chosen_configs(configs or recipe.configs)
+    rows_per_shard = recipe.rows_per_shard if rows_per_shard is None else rows_per_shard
     if rows_per_shard < 1:
         raise InputError("A Parquet file needs one row at least: give more rows per shard.")
     ids = eligible_ids(dataset=dataset, policy=policy)
@@ -72,6 +75,9 @@ def export_dataset(
             configs=wanted,
             rows_per_shard=rows_per_shard,
             screening=screened.facts,
+            held_out=contaminated_ids(dataset=dataset, ids=rejected_ids(dataset=dataset))
+            if {"preference", "rejected"} & set(wanted)
+            else frozenset(),
         )
         with transaction.atomic():
             # One version after the other.

@@ -44,11 +44,13 @@ def write_export_files(
     configs: Sequence[str],
     rows_per_shard: int,
     screening: Mapping[str, Any] | None,
+    held_out: frozenset[int],
 ) -> dict[str, Any]:
     """Write everything of an export into an empty folder and return its manifest.
 
     The database is read once for all configs that hold the same rows, and once each for preference
-    and rejected. `screening` says what was left out of `ids` as a copy or as contaminated.
+    and rejected. `screening` says what was left out of `ids` as a copy or as contaminated; `held_out`
+    are rejected completions that share words with held-out text: no side of any file.
     """
     rows, facts = SftRows(), ExportFacts()
     same = [name for name in configs if name in SAME_ROWS]
@@ -56,9 +58,10 @@ def write_export_files(
         (same, facts.counting(rows.read(ids)))
     ]
     if "preference" in configs:
-        reads.append((["preference"], read_preferences(rows, ids)))
+        reads.append((["preference"], read_preferences(rows, ids, left_out=held_out)))
     if "rejected" in configs:
-        reads.append((["rejected"], rows.read_rejected(rejected_ids(dataset=dataset))))
+        rejected = (pk for pk in rejected_ids(dataset=dataset) if pk not in held_out)
+        reads.append((["rejected"], rows.read_rejected(array("q", rejected))))
     written: dict[str, list[WrittenPair]] = {}
     for names, read in reads:
         written |= write_configs(read, folder=folder, configs=names, rows_per_shard=rows_per_shard)
@@ -67,7 +70,7 @@ def write_export_files(
         "counts": count_splits(written[MAIN]),
         "configs": {name: count_splits(pairs) for name, pairs in written.items()},
         "rows_per_shard": rows_per_shard,
-        "screening": screening,
+        "screening": screening and {**screening, "rejected": {"contaminated": len(held_out)}},
         "files": [asdict(file) for file in _facts(folder, written)],
     }
     write_texts(folder, manifest)

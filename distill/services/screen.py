@@ -113,6 +113,15 @@ def screen(
     return Screened(screening, array("q", (pk for pk in ids if pk not in dropped_ids)))
 
 
+def contaminated_ids(*, dataset: Dataset, ids: array[int]) -> frozenset[int]:
+    """Those of the completions that would be dropped for words in common with held-out text."""
+    config = screening_config(dataset)
+    files = held_out_files() if config.contamination else []
+    ranked = rank(ids)
+    found = find_contaminated(dataset=dataset, config=config, files=files, ranked=ranked)
+    return frozenset(int(ranked.completions[one.place]) for one in found if one.is_dropped)
+
+
 def why_all_dropped(screened: Screened) -> str:
     """Say that nothing is left, for which reasons, and what to do."""
     dropped = screened.screening.counts["dropped"]
@@ -128,12 +137,9 @@ def _search(
     dataset: Dataset, config: ScreeningConfig, files: Sequence[Path], ranked: Ranked
 ) -> Iterator[Finding]:
     left = np.ones(len(ranked), dtype=bool)
-    if config.contamination:
-        for finding in find_contaminated(
-            dataset=dataset, config=config, files=files, ranked=ranked
-        ):
-            left[finding.place] = not finding.is_dropped
-            yield finding
+    for finding in find_contaminated(dataset=dataset, config=config, files=files, ranked=ranked):
+        left[finding.place] = not finding.is_dropped
+        yield finding
     if config.duplicate_prompts or config.duplicate_pairs:
         yield from _duplicates(config, ranked, np.flatnonzero(left))
 

@@ -81,7 +81,8 @@ def _create(request: AuthedRequest) -> HttpResponse:
     dataset, policy = form.cleaned_data["dataset"], form.cleaned_data["policy"]
     configs = form.cleaned_data["configs"]
     if count_eligible(dataset=dataset, policy=policy) > EXPORTED_AT_ONCE:
-        enqueue_export(dataset.pk, policy, request.user.pk, configs)
+        rows_per_shard = form.cleaned_data["rows_per_shard"]
+        enqueue_export(dataset.pk, policy, request.user.pk, configs, rows_per_shard)
         messages.info(request, f"The export of {dataset} is being written; it will appear here.")
         return redirect("distill:exports")
     return _export_now(request, form.cleaned_data)

@@ -28,6 +28,8 @@ from tests.builders import (
     make_completion,
     make_dataset,
     make_label,
+    make_recipe,
+    make_run,
     make_sample,
     make_user,
 )
@@ -204,6 +206,16 @@ def test_a_shard_of_another_pyarrow_is_taken_for_its_rows(data_dir):
     pq.write_table(pq.read_table(last.with_name("train-00000-of-00003.parquet")), last)
     with pytest.raises(InputError, match=r"alpaca/train-00002-of-00003\.parquet of the export"):
         verify_export(export=export)
+
+
+def test_what_is_not_said_is_as_the_recipe_has_it(dataset, data_dir):
+    recipe = make_recipe(export={"configs": ["alpaca"], "rows_per_shard": 1_000})
+    make_run(dataset, recipe=recipe)
+    export = export_dataset(dataset=dataset, policy="reviewed")
+    assert set(export.manifest["configs"]) == {"messages", "alpaca"}
+    assert export.manifest["rows_per_shard"] == 1_000
+    whole = export_dataset(dataset=dataset, policy="reviewed", configs=list(CONFIGS))
+    assert set(whole.manifest["configs"]) == set(CONFIGS)
 
 
 def test_rows_per_shard_below_one_are_refused(dataset):

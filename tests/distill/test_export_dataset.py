@@ -342,7 +342,7 @@ def test_many_rows_take_no_more_queries_per_row(data_dir, django_assert_max_num_
     dataset = make_dataset()
     for _ in range(30):
         make_label(make_completion(dataset=dataset), reviewer=None)
-    with django_assert_max_num_queries(30):
+    with django_assert_max_num_queries(34):
         export_dataset(dataset=dataset, policy=REVIEWED)
 
 

@@ -8,7 +8,14 @@ import pytest
 
 from distill.logic.errors import InputError
 from distill.logic.reasons import Reason
-from distill.models import Dataset, Export, Sample, Screening, ScreeningFinding
+from distill.models import (
+    CompletionState,
+    Dataset,
+    Export,
+    Sample,
+    Screening,
+    ScreeningFinding,
+)
 from distill.queries.eligible import eligible_ids
 from distill.services.export import export_dataset
 from distill.services.screen import screen
@@ -247,14 +254,30 @@ def test_the_order_of_the_completions_does_not_matter():
         assert set(again.kept) == set(first.kept)
 
 
-def test_everything_can_be_switched_off():
+def test_all_but_the_held_out_splits_can_be_switched_off(data_dir):
     dataset = make_dataset()
     configure(dataset, duplicate_prompts=False, duplicate_pairs=False, contamination=False)
-    add(dataset, passage(1), answer=1, split="test")
+    folder = data_dir / "decontamination"
+    folder.mkdir(parents=True)
+    (folder / "exam.txt").write_text(passage(2))
+    held_out = add(dataset, passage(1), answer=1, split="test")
     add(dataset, passage(1), answer=1)
+    copies = [add(dataset, passage(2), answer=2) for _ in range(2)]
     screened = search(dataset)
-    assert len(screened.kept) == 2
-    assert screened.screening.counts["dropped"] == {}
+    assert set(screened.kept) == {held_out.pk, *(one.pk for one in copies)}
+    assert screened.screening.counts["dropped"] == {"contaminated": 1}
+
+
+def test_rejected_ones_with_held_out_words_are_in_no_file(data_dir):
+    dataset = make_dataset()
+    make_sample(dataset, text=passage(1), split="test")
+    add(dataset, passage(3), answer=3)
+    for number in (1, 2):
+        rejected = add(dataset, passage(number), answer=number)
+        CompletionState.objects.filter(pk=rejected.pk).update(state="rejected")
+    export = export_dataset(dataset=dataset, policy=GATE)
+    assert export.manifest["configs"]["rejected"]["total"] == 1
+    assert export.manifest["screening"]["rejected"] == {"contaminated": 1}
 
 
 def test_an_export_leaves_out_what_was_dropped_and_says_so(data_dir):

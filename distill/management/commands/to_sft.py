@@ -16,7 +16,6 @@ from distill.management.paths import data_path, shown
 from distill.models import Dataset, Export, Run
 from distill.services.export import export_dataset
 from distill.services.recipes import save_recipe
-from distill.services.sft_files import ROWS_PER_SHARD
 from distill.services.tables import write_sft
 
 
@@ -59,14 +58,13 @@ Splits go by source document. Beside x.jsonl stand x.parquet, both for each spli
             default="",
             metavar="A,B",
             help="of a numbered export: which forms are written beside messages, out of "
-            f"{', '.join(name for name in CONFIGS if name != MAIN)}; default: all",
+            f"{', '.join(name for name in CONFIGS if name != MAIN)}; default: the recipe's",
         )
         parser.add_argument(
             "--rows-per-shard",
             type=int,
-            default=ROWS_PER_SHARD,
             metavar="N",
-            help="of a numbered export: rows in one Parquet file at most; default: %(default)s",
+            help="of a numbered export: rows in one Parquet file at most; default: the recipe's",
         )
         stage.add_recipe(parser)
 
