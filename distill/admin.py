@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from distill import tasks
 from distill.http import has_role
 from distill.logic.errors import DistillError
+from distill.logic.panel import warnings
 from distill.logic.recipe import default_recipe
 from distill.models import (
     Call,
@@ -151,6 +152,8 @@ def _start(kind: Run.Kind) -> Action:
                 continue
             tasks.enqueue_run(run.id)
             self.message_user(request, f"{dataset}: {run} is queued ({kind.label}, {recipe}).")
+            for warning in warnings(recipe.content):
+                self.message_user(request, warning, messages.WARNING)
 
     start.__name__ = f"start_{kind.value}"
     return start

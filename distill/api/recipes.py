@@ -23,6 +23,7 @@ from distill.api.endpoints import (
 from distill.api.permissions import LEADS
 from distill.logic.document_yaml import MAX_CHARS
 from distill.logic.errors import InputError
+from distill.logic.panel import warnings
 from distill.logic.recipe import dump_recipe, load_recipe
 from distill.models import Recipe
 from distill.services.recipes import save_recipe
@@ -38,9 +39,15 @@ class RecipeSerializer(serializers.ModelSerializer):
 
 class RecipeDetailSerializer(RecipeSerializer):
     document = serializers.DictField()
+    warnings = serializers.SerializerMethodField(
+        help_text="What speaks against it, such as a judge that scores its own answers."
+    )
 
     class Meta(RecipeSerializer.Meta):
-        fields: tuple[str, ...] = (*RecipeSerializer.Meta.fields, "document")
+        fields: tuple[str, ...] = (*RecipeSerializer.Meta.fields, "document", "warnings")
+
+    def get_warnings(self, recipe: Recipe) -> list[str]:
+        return list(warnings(recipe.content))
 
 
 class RecipeQuery(PageQuery):

@@ -44,7 +44,9 @@ class CompletionFilterForm(forms.Form):
     origin = forms.ChoiceField(label="Whose answers", required=False, choices=_ORIGINS)
     label = forms.ChoiceField(label="People said", required=False, choices=_any_of(_LABELS))
     reason = forms.ChoiceField(
-        required=False, choices=_any_of([(one.value, one.label) for one in Reason])
+        label="Reason or flag",
+        required=False,
+        choices=_any_of([(one.value, one.label) for one in Reason]),
     )
     stage = forms.ChoiceField(
         label="Rejected at",

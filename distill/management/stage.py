@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from distill.logic.errors import DistillError, InputError
+from distill.logic.panel import warnings
 from distill.logic.plans import PLANS
 from distill.logic.reasons import Reason
 from distill.logic.recipe import Recipe as RecipeContent
@@ -140,7 +141,10 @@ def import_source(path: Path, say: Callable[[str], object]) -> Dataset:
 
 
 def find_recipe(options: dict[str, Any], say: Callable[[str], object]) -> Recipe:
-    """Return the recipe that the command is about, changed by --teacher and --draws if given."""
+    """Return the recipe that the command is about, changed by --teacher and --draws if given.
+
+    What speaks against its judges is said.
+    """
     content = _named_recipe(options["recipe"])
     changes: dict[str, object] = {}
     if options.get("teacher"):
@@ -160,6 +164,8 @@ def find_recipe(options: dict[str, Any], say: Callable[[str], object]) -> Recipe
         content = RecipeContent.model_validate(
             content.model_copy(update={"teacher": teacher}).model_dump()
         )
+    for warning in warnings(content):
+        say(f"Warning: {warning}")
     return save_recipe(content=content)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef, QuerySet, Value
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Left
 
 from distill.logic.reasons import Reason, Stage
@@ -222,7 +222,10 @@ def _of_origin(wanted: CompletionFilter) -> QuerySet[CompletionState]:
 
 
 def _with_reason(states: QuerySet[CompletionState], reason: str) -> QuerySet[CompletionState]:
-    """A machine's reasons stand in the state, a person's in the decision that the label is from."""
+    """A machine's reasons and flags stand in the state, a person's reasons in the label's decision."""
+    if Reason(reason).is_flag:
+        # The first condition is that of the index: few completions carry a flag.
+        return states.filter(~Q(flags=[]), flags__contains=[reason])
     if Reason(reason).stage == Stage.REVIEW:
         return states.filter(completion__label__decision__reasons__contains=[reason])
     return states.filter(reasons__contains=[reason])

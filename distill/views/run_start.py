@@ -16,6 +16,7 @@ from distill.forms.completions import read_after
 from distill.forms.runs import StartRunForm
 from distill.http import AuthedRequest, render_partial, require_role
 from distill.logic.errors import DistillError, InputError
+from distill.logic.panel import warnings
 from distill.models import Dataset, Recipe, Run
 from distill.queries.recipes import suggested_recipe
 from distill.queries.runs import Preview, known_teachers, models_of, preview_run, uses_standin
@@ -162,6 +163,7 @@ def _page(
         "pilot_samples": PILOT_SAMPLES,
         "has_dataset": Dataset.objects.exists(),
         "has_recipe": Recipe.objects.exists(),
+        "warnings": warnings(form.content) if form.is_complete else (),
         "is_standin": form.is_complete
         and uses_standin(form.content.model_dump(mode="json"), form.cleaned_data["kind"]),
     }

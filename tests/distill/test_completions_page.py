@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from distill.logic.reasons import Reason
-from distill.models import SampleDraw
+from distill.models import CompletionState, SampleDraw
 from distill.queries import completions as completion_queries
 from tests.builders import (
     make_completion,
@@ -76,6 +76,7 @@ def test_each_filter_finds_its_own(operator):
     assert passed
     assert accepted
     assert refused
+    CompletionState.objects.filter(pk=passed.pk).update(flags=[Reason.HAZARD])
     assert short.completion
     low = short.completion.pk
     cases: list[tuple[dict[str, str | int], set[int]]] = [
@@ -88,6 +89,7 @@ def test_each_filter_finds_its_own(operator):
         ({"state": "passed", "label": "rejected"}, {refused.pk}),
         ({"reason": "too_short"}, {low}),
         ({"reason": "trivial"}, {refused.pk}),
+        ({"reason": "hazard"}, {passed.pk}),
         ({"stage": "rules"}, {low}),
         ({"stage": "review"}, {refused.pk}),
         ({"domain": "astronomy"}, {other.pk}),
