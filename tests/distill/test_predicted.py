@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from distill.logic.gate import GateConfig
@@ -21,7 +23,7 @@ from tests.distill.test_run_step import counts_of, demo_dataset
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PANEL = [{"name": "F"}, {"name": "R", "role": "Reasoning and method.", "only_near": 0.05}]
-MOVED = [
+MOVED: list[dict[str, Any]] = [
     {"gate": GateConfig()},
     {"gate": GateConfig(min_mean=0.5)},
     {"gate": GateConfig(min_mean=0.9)},
