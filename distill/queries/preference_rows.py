@@ -67,7 +67,10 @@ def _earlier_attempts(ids: array[int], left_out: Container[int]) -> dict[int, li
     }
     samples = {sample for sample, _draw in chosen}
     rejected = (
-        Completion.objects.filter(REJECTED, sample__in=samples, state_row__flags=[])
+        # Of the dataset itself: what students and bases answered is nobody's attempt.
+        Completion.objects.filter(
+            REJECTED, sample__in=samples, state_row__flags=[], state_row__dataset__isnull=False
+        )
         .order_by("attempt", "key")
         .values_list("pk", "sample", "draw", "attempt")
     )

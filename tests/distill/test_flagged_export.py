@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from array import array
 
 import pytest
 
@@ -45,6 +46,18 @@ def test_rejected_ones_are_not_written_as_rejected() -> None:
     CompletionState.objects.filter(pk=plain.pk).update(state="rejected")
     assert list(rejected_ids(dataset=dataset)) == [plain.pk]
     assert completion.pk not in rejected_ids(dataset=dataset)
+
+
+def test_a_rejected_answer_of_a_student_is_no_side_of_a_preference() -> None:
+    sample = make_sample(make_dataset())
+    answer = make_completion(sample, fields={"hypothesis": "A", "methodology": "B"})
+    CompletionState.objects.filter(pk=answer.pk).update(
+        state="rejected", is_open=False, dataset=None
+    )
+    chosen = make_completion(sample, attempt=2)
+    assert list(read_preferences(SftRows(), array("q", [chosen.pk]))) == []
+    CompletionState.objects.filter(pk=answer.pk).update(dataset=sample.dataset)
+    assert len(list(read_preferences(SftRows(), array("q", [chosen.pk])))) == 1
 
 
 def test_an_earlier_attempt_with_a_flag_is_no_side_of_a_preference() -> None:
