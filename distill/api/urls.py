@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from distill.api import completions, datasets, exports, money, prices, recipes, runs
+from distill.api import completions, datasets, exports, gate, money, prices, recipes, runs
 
 urlpatterns: list[URLPattern] = [
     path("datasets/", datasets.DatasetsView.as_view(), name="datasets"),
@@ -16,6 +16,10 @@ urlpatterns: list[URLPattern] = [
         name="source_file",
     ),
     path("datasets/<int:pk>/samples/", datasets.SamplesView.as_view(), name="samples"),
+    path("datasets/<int:pk>/gate/", gate.GateView.as_view(), name="gate"),
+    path("datasets/<int:pk>/gate/refresh/", gate.RefreshGateView.as_view(), name="refresh_gate"),
+    path("datasets/<int:pk>/gate/save/", gate.SaveGateView.as_view(), name="save_gate"),
+    path("rules/", gate.RulesView.as_view(), name="rules"),
     path("recipes/", recipes.RecipesView.as_view(), name="recipes"),
     path("recipes/<int:pk>/", recipes.RecipeView.as_view(), name="recipe"),
     path("recipes/<int:pk>/yaml/", recipes.RecipeYamlView.as_view(), name="recipe_yaml"),

@@ -109,6 +109,11 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         named=lambda things: [things.run.dataset_id, things.run.dataset.source_files.last().pk]
     ),
     "samples": Endpoint(named=_dataset),
+    # the gate; saved as it is, it is the version that is there
+    "gate": Endpoint(named=_dataset),
+    "refresh_gate": _action(_dataset, 200, LEADS),
+    "save_gate": _action(_dataset, 200),
+    "rules": Endpoint(),
     # recipes
     "recipes": Endpoint(post=LEADS),
     "recipe": Endpoint(named=lambda things: [things.run.recipe_id]),
