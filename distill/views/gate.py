@@ -5,7 +5,6 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.db.models import Sum
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -22,6 +21,7 @@ from distill.logic.recipe import default_recipe
 from distill.logic.what_if import GROUPS, Settings
 from distill.models import Dataset
 from distill.queries.gate_page import behind, read_gate, words_for
+from distill.queries.gate_report import count_samples
 from distill.queries.snapshot import Snapshot, base_content, base_recipe, load_snapshot
 from distill.services.save_gate import save_gate
 from distill.services.snapshots import count_candidates, take_snapshot
@@ -58,7 +58,7 @@ def gate(request: AuthedRequest, pk: int) -> HttpResponse:
         asked=asked,
         query=_carried(request.GET),
         group=group,
-        num_asked=_num_samples(dataset) * content.teacher.draws,
+        num_asked=count_samples(dataset) * content.teacher.draws,
     )
     context |= {
         "form": form,
@@ -139,10 +139,6 @@ def save_gate_view(request: AuthedRequest, pk: int) -> HttpResponse:
     )
     chosen = urlencode({"dataset": pk, "recipe": recipe.pk, "kind": "reevaluate"})
     return redirect(f"{reverse('distill:start_run')}?{chosen}")
-
-
-def _num_samples(dataset: Dataset) -> int:
-    return int(dataset.source_files.aggregate(kept=Sum("rows_kept"))["kept"] or 0)
 
 
 def _form(data: QueryDict, base: Settings, snapshot: Snapshot) -> GateForm:

@@ -61,6 +61,10 @@ _FORM_WORDS = (
     "time treatment true untreated value values wrong"
 )
 
+PLAIN_WORDS = frozenset(f"{_STOP_WORDS} {_FORM_WORDS}".split())
+"""Words, in small letters, that do not say what a text is about. Shorter ones than three letters
+are not among them."""
+
 
 @cache
 def _stop_hashes() -> pl.Series:
