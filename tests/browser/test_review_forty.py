@@ -49,7 +49,7 @@ class Person:
         """Press the keys for the card on screen, and wait for what comes after it."""
         card = self.page.locator("#card")
         name = card.get_attribute("data-card") or ""
-        slot = Slot.objects.get(pk=self.page.locator("#card").get_attribute("data-slot"))
+        slot = Slot.objects.get(pk=card.get_attribute("data-slot") or 0)
         self.page.wait_for_timeout(ARM_MS)
         for key in keys:
             self.page.keyboard.press(key)
