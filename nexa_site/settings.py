@@ -172,7 +172,7 @@ STATIC_ROOT = None if TESTING else DATA_DIR / "static"
 _STORAGE = (
     "django.contrib.staticfiles.storage.StaticFilesStorage"
     if TESTING
-    else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    else "nexa_site.static_files.StaticFiles"
 )
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

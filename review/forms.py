@@ -1,4 +1,4 @@
-"""What the review screen sends, and what a lead says of a queue."""
+"""What a lead says of a queue."""
 
 from __future__ import annotations
 
@@ -8,60 +8,13 @@ from typing import Any, cast
 from django import forms
 from pydantic import ValidationError
 
-from distill.logic.reasons import REVIEWER_REASONS, Reason, Stage
+from distill.logic.reasons import Reason, Stage
 from distill.models import Dataset
-from distill.services.decide import KINDS
 from review.logic.queue_filter import QueueFilter
 from review.models import Queue
 from review.queries.choices import domains_of, templates_of
 from review.queries.matching import queue_filter
 from review.services.create import MOST_REVIEWS
-
-_LONGEST_MS = 24 * 3600 * 1000
-
-
-class DecisionForm(forms.Form):
-    """One decision on the slot of a card."""
-
-    slot = forms.IntegerField(min_value=1, max_value=2**63 - 1)
-    proof = forms.CharField(max_length=500)
-    client_id = forms.UUIDField()
-    kind = forms.ChoiceField(choices=[(kind.value, kind.label) for kind in KINDS])
-    reason = forms.TypedChoiceField(
-        choices=[(reason.value, reason.label) for reason in REVIEWER_REASONS],
-        coerce=Reason,
-        required=False,
-        empty_value=None,
-        error_messages={"invalid_choice": "That is not a reason that a reviewer gives."},
-    )
-    note = forms.CharField(max_length=2000, required=False)
-    active_ms = forms.CharField(required=False)
-
-    def clean_active_ms(self) -> int | None:
-        # Only a measurement: when it is broken, the decision still counts.
-        text = self.cleaned_data["active_ms"]
-        is_number = text.isascii() and text.isdigit() and len(text) < 10
-        return min(int(text), _LONGEST_MS) if is_number else None
-
-    @property
-    def reasons(self) -> tuple[Reason, ...]:
-        """The reason, where the decision takes one: a chosen digit means nothing to an accept."""
-        reason = self.cleaned_data["reason"]
-        return (reason,) if reason and self.cleaned_data["kind"] == "reject" else ()
-
-
-class UndoForm(forms.Form):
-    """Take back the last decision, or the one named."""
-
-    client_id = forms.UUIDField()
-    decision = forms.IntegerField(min_value=1, max_value=2**63 - 1, required=False)
-
-
-class ReadForm(forms.Form):
-    """Which version of the guidelines was read."""
-
-    version = forms.IntegerField(min_value=1, max_value=2**31 - 1)
-
 
 _GATE_REASONS = [(reason.value, reason.label) for reason in Reason if reason.stage != Stage.REVIEW]
 

@@ -153,7 +153,7 @@ def make_judgement(
     return Judgement.objects.create(completion=completion, **(defaults | fields))
 
 
-def asked_as(recipe: RecipeContent | None = None, judge: str = "F") -> dict[str, object]:
+def asked_as(recipe: RecipeContent | None = None, judge: str = "F") -> dict[str, Any]:
     """Fields of a judgement that a recipe's judge (the default recipe's) would have given."""
     content = recipe or default_recipe()
     teacher, stamp = stamps_of(content)[judge]

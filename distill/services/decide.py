@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -13,7 +13,8 @@ from distill.logic.reasons import REVIEWER_REASONS, Reason
 from distill.models import CompletionState, Decision
 from distill.services.relabel import relabel
 
-KINDS = (Decision.Kind.ACCEPT, Decision.Kind.REJECT, Decision.Kind.SKIP)
+COMPARISONS = (Decision.Kind.PREFER, Decision.Kind.PREFER_RIVAL, Decision.Kind.TIE)
+KINDS = tuple(kind for kind in Decision.Kind if kind != Decision.Kind.UNDO)
 
 
 def record_decision(
@@ -23,10 +24,13 @@ def record_decision(
     kind: str,
     reasons: Collection[Reason] = (),
     note: str = "",
+    fields: Mapping[str, str] | None = None,
+    rival_id: int | None = None,
     client_id: uuid.UUID,
     judge_seen: bool = False,
     active_ms: int | None = None,
     required_reviews: int = 1,
+    guidelines_version: int | None = None,
     is_legacy: bool = False,
 ) -> Decision:
     """Add one decision and derive the label; the same `client_id` again returns what is stored.
@@ -37,6 +41,10 @@ def record_decision(
     ConflictError until that is undone. Raises InputError for what is no decision of a reviewer.
     """
     _check(kind, reasons)
+    if (kind == Decision.Kind.EDIT) != bool(fields):
+        raise InputError("An edit, and nothing else, brings words of its own.")
+    if (kind in COMPARISONS) != (rival_id is not None):
+        raise InputError("Only where two completions are compared one can be preferred.")
     with transaction.atomic():
         _lock(completion_id)
         stored = Decision.objects.filter(client_id=client_id).first()
@@ -51,6 +59,9 @@ def record_decision(
                     "kind": kind,
                     "reasons": [reason.value for reason in dict.fromkeys(reasons)],
                     "note": note,
+                    "fields": fields,
+                    "rival_id": rival_id,
+                    "guidelines_version": guidelines_version,
                     "judge_seen": judge_seen,
                     "active_ms": active_ms,
                     "required_reviews": required_reviews,

@@ -17,6 +17,12 @@ class MayClaim:
 
     is_closed: bool
     has_read: bool
+    random_share: int
+    mode: str
+
+    @property
+    def is_assisted(self) -> bool:
+        return self.mode == Queue.Mode.ASSISTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,8 @@ def may_claim(*, queue_id: int, reviewer: User) -> MayClaim:
         queue=OuterRef("pk"), reviewer=reviewer, version=OuterRef("guidelines_version")
     )
     queues = Queue.objects.annotate(has_read=Exists(reading))
-    return MayClaim(*queues.values_list("is_closed", "has_read").get(pk=queue_id))
+    columns = ("is_closed", "has_read", "random_share", "mode")
+    return MayClaim(*queues.values_list(*columns).get(pk=queue_id))
 
 
 def guidelines_of(queue: Queue, *, reader: User) -> Guidelines:

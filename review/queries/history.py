@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from distill.models import Decision
 from review.models import Slot
 
-KINDS = (Decision.Kind.ACCEPT, Decision.Kind.REJECT, Decision.Kind.SKIP)
+KINDS = tuple(kind for kind in Decision.Kind if kind != Decision.Kind.UNDO)
 
 
 def my_decisions(*, queue_id: int, reviewer: User) -> QuerySet[Decision]:
@@ -34,3 +34,10 @@ def last_decisions(*, queue_id: int, reviewer: User, count: int = 10) -> list[De
     """The last ones that stand, with what the card's history shows: title, judges' scores."""
     standing = standing_decisions(queue_id=queue_id, reviewer=reviewer)
     return list(standing.select_related("completion__sample", "completion__state_row")[:count])
+
+
+def decision_before(*, queue_id: int, reviewer: User, back: int) -> Decision | None:
+    """The person's decision that stands `back` before the card on screen (1: the last one)."""
+    standing = standing_decisions(queue_id=queue_id, reviewer=reviewer)
+    related = standing.select_related("completion__sample", "completion__state_row")
+    return next(iter(related[back - 1 : back]), None)

@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from django.contrib.auth.models import User
 
-from distill.models import Decision
+from distill.logic.reasons import Stage
+from distill.logic.types import Evidence
+from distill.models import Decision, Judgement
+from distill.queries.sent_messages import read_evidence
 from review.logic.leases import clock, seconds_left
 from review.logic.panes import Pane, panes
 from review.models import Queue, Slot
 from review.queries.counts import SlotCounts, my_decisions_since, next_free_at, slot_counts
 from review.queries.guidelines import Guidelines, guidelines_of
 from review.queries.history import last_decisions
+from review.queries.judged import judgements_of
 from review.queries.lineage import EarlierAttempt, earlier_attempts
 from review.queries.proof import prove_card
-from review.queries.slots import card_slot, claimable_slots
+from review.queries.slots import claimable_slots, hand
 
 EmptyKind = Literal["nothing_fits", "ready", "left_to_others", "all_leased", "all_done", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One completion to decide. `decision_key` makes a repeated sending harmless."""
+    """One completion to decide. `decision_key` makes a repeated sending harmless.
+
+    `flags` are those that rules raised; `judgements` only where the judge may be seen. Of a
+    comparison `is_swapped` says that the completion stands on the right, its rival on the left.
+    """
 
     slot: Slot
     panes: list[Pane]
+    rival_panes: list[Pane]
     seconds_left: int
     is_stand_in: bool
     earlier: list[EarlierAttempt]
+    flags: list[Evidence]
+    judgements: Sequence[Judgement]
+    is_swapped: bool
     decision_key: uuid.UUID = field(default_factory=uuid.uuid4)
 
     @property
@@ -69,25 +83,36 @@ class Screen:
 
     queue: Queue
     guidelines: Guidelines
-    card: Card | None
+    cards: list[Card]
     emptiness: Emptiness | None
     counts: SlotCounts
     num_today: int
     history: list[Decision]
     undo_key: uuid.UUID = field(default_factory=uuid.uuid4)
 
+    @property
+    def card(self) -> Card | None:
+        """The card on screen; the others of `cards` wait behind it."""
+        return self.cards[0] if self.cards else None
+
+    @property
+    def until(self) -> str:
+        """When the last of the leases ends, exactly, for the page to name it again."""
+        ends = [card.slot.lease_until for card in self.cards if card.slot.lease_until]
+        return max(ends).isoformat() if ends else ""
+
 
 def review_screen(*, queue: Queue, reviewer: User, now: datetime, midnight: datetime) -> Screen:
     """Read all that the screen shows; changes nothing and claims nothing."""
     guidelines = guidelines_of(queue, reader=reviewer)
     counts = slot_counts([queue.pk])[queue.pk]
-    slot = card_slot(queue_id=queue.pk, reviewer=reviewer) if guidelines.is_read else None
+    slots = hand(queue_id=queue.pk, reviewer=reviewer) if guidelines.is_read else []
     return Screen(
         queue=queue,
         guidelines=guidelines,
-        card=_card(slot, now) if slot else None,
+        cards=read_cards(slots, now=now),
         emptiness=None
-        if slot or not guidelines.is_read
+        if slots or not guidelines.is_read
         else _emptiness(queue, reviewer, counts, now),
         counts=counts,
         num_today=my_decisions_since(since=midnight, reviewer=reviewer),
@@ -95,15 +120,35 @@ def review_screen(*, queue: Queue, reviewer: User, now: datetime, midnight: date
     )
 
 
-def _card(slot: Slot, now: datetime) -> Card:
-    completion = slot.completion
+def read_cards(slots: Sequence[Slot], *, now: datetime) -> list[Card]:
+    """The slots, with their relations, as cards."""
+    judgements = judgements_of([slot.completion_id for slot in slots if slot.judge_seen])
+    return [_card(slot, judgements.get(slot.completion_id, ()), now) for slot in slots]
+
+
+def _card(slot: Slot, judgements: Sequence[Judgement], now: datetime) -> Card:
+    completion, rival = slot.completion, slot.rival
+    verdict = completion.state_row.verdict
+    evidence = read_evidence(verdict) if verdict else ()
     return Card(
         slot=slot,
         panes=panes(completion.fields, text=completion.text),
+        rival_panes=panes(rival.fields, text=rival.text) if rival else [],
         seconds_left=seconds_left(until=slot.lease_until, now=now),
         is_stand_in=completion.teacher.startswith("offline:"),
         earlier=earlier_attempts(completion),
+        # What judge or gate say stays hidden: the card is decided blind.
+        flags=[one for one in evidence if one.reason.is_flag and one.reason.stage is Stage.RULES],
+        judgements=judgements,
+        is_swapped=is_swapped(slot),
     )
+
+
+def is_swapped(slot: Slot) -> bool:
+    """Whether a comparison's completion stands on the right: by chance, and the same each time."""
+    if slot.rival_id is None:
+        return False
+    return hashlib.sha256(f"{slot.pk} {slot.reviewer_id}".encode()).digest()[0] % 2 == 1
 
 
 def _emptiness(queue: Queue, reviewer: User, counts: SlotCounts, now: datetime) -> Emptiness:

@@ -11,6 +11,8 @@ from review.models import Slot
 CARD_RELATIONS = (
     "queue__dataset",
     "completion__sample",
+    "completion__state_row__verdict",
+    "rival",
 )
 
 
@@ -35,13 +37,13 @@ def claimable_slots(*, queue_id: int, reviewer: User) -> QuerySet[Slot]:
 
 
 def held_slots(*, queue_id: int, reviewer: User) -> QuerySet[Slot]:
-    """What the person holds in this queue, the latest lease first: that card is on screen."""
+    """What the person holds in this queue, in the order of their hand: the first is on screen."""
     return Slot.objects.filter(
         queue=queue_id, reviewer=reviewer, state=Slot.State.CLAIMED
-    ).order_by("-lease_until", "id")
+    ).order_by("hand_order", F("priority").desc(), "id")
 
 
-def card_slot(*, queue_id: int, reviewer: User) -> Slot | None:
-    """The slot whose card is on screen, with all that the card shows."""
+def hand(*, queue_id: int, reviewer: User) -> list[Slot]:
+    """The slots that the person holds, with all that their cards show."""
     held = held_slots(queue_id=queue_id, reviewer=reviewer)
-    return held.select_related(*CARD_RELATIONS).first()
+    return list(held.select_related(*CARD_RELATIONS))

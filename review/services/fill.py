@@ -12,8 +12,8 @@ from review.queries.matching import parts_of
 DEFAULT_NAME = "Passed the gate"
 
 _OPEN = """
-INSERT INTO review_slot (queue_id, completion_id, number, state, priority)
-SELECT %s, fitting.completion_id, wanted.number, 'open', 0
+INSERT INTO review_slot (queue_id, completion_id, number, state, priority, required_reviews)
+SELECT %s, fitting.completion_id, wanted.number, 'open', 0, %s
 FROM ({fitting}) AS fitting (completion_id)
 CROSS JOIN generate_series(1, %s) AS wanted (number)
 WHERE NOT EXISTS (
@@ -92,6 +92,12 @@ def _open_missing(queue: Queue, part: QuerySet[CompletionState]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             _OPEN.format(fitting=fitting),
-            [queue.pk, *params, queue.required_reviews, queue.pk],
+            [
+                queue.pk,
+                queue.required_reviews,
+                *params,
+                queue.required_reviews,
+                queue.pk,
+            ],
         )
         return int(cursor.rowcount)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -48,11 +48,14 @@ def settle_slot(
     kind: str,
     reasons: Collection[Reason] = (),
     note: str = "",
+    fields: Mapping[str, str] | None = None,
     client_id: uuid.UUID,
     active_ms: int | None = None,
     now: datetime,
 ) -> Settled:
     """Record the decision and close the slot (a skip opens it for others); nothing is dropped.
+
+    `fields` are the words of an edit. A comparison is one of the card's two completions.
 
     1. The person's turn is waited for, then the completion's slots in all queues are locked, then
        its state: always in this order.
@@ -67,16 +70,21 @@ def settle_slot(
         slots = _lock_slots(completion_id)
         is_repeated = Decision.objects.filter(client_id=client_id).exists()
         place = _find_place(slots, slot_id=slot_id, reviewer=reviewer)
+        card = place or next(slot for slot in slots if slot.pk == slot_id)
         decision = record_decision(
             completion_id=completion_id,
             reviewer=reviewer,
             kind=kind,
             reasons=reasons,
             note=note,
+            fields=fields,
+            rival_id=card.rival_id if kind in COMPARISONS else None,
             client_id=client_id,
-            judge_seen=_has_seen_judge(completion_id, reviewer),
+            judge_seen=_has_seen_judge(card, reviewer),
             active_ms=active_ms,
-            required_reviews=_num_wanted(place, slots, slot_id),
+            # Of a gold one more are given out than its label needs.
+            required_reviews=min(card.required_reviews, card.queue.required_reviews),
+            guidelines_version=card.queue.guidelines_version,
         )
         if is_repeated:
             return Settled(decision, Standing.REPEATED)
@@ -88,6 +96,9 @@ def settle_slot(
             place.lease_token == lease_token and place.lease_until and place.lease_until >= now
         )
         return Settled(decision, Standing.COUNTED if in_time else Standing.LATE)
+
+
+COMPARISONS = (Decision.Kind.PREFER, Decision.Kind.PREFER_RIVAL, Decision.Kind.TIE)
 
 
 def _find_card(slot_id: int) -> tuple[int, int]:
@@ -103,15 +114,11 @@ def _lock_slots(completion_id: int) -> list[Slot]:
     return list(slots.order_by("id").select_for_update(of=("self",)))
 
 
-def _num_wanted(place: Slot | None, slots: Sequence[Slot], slot_id: int) -> int:
-    """What the queue wants whose slot the decision takes, else that of the card."""
-    card = place or next((slot for slot in slots if slot.pk == slot_id), None)
-    return card.queue.required_reviews if card else 1
-
-
-def _has_seen_judge(completion_id: int, reviewer: User) -> bool:
-    """Whoever has decided it once was shown the judge's score then, also if that was undone."""
-    decisions = Decision.objects.filter(completion=completion_id, reviewer=reviewer)
+def _has_seen_judge(card: Slot, reviewer: User) -> bool:
+    """On the card; or who has decided it once was shown the score then, also if that was undone."""
+    if card.judge_seen and card.reviewer_id == reviewer.pk:
+        return True
+    decisions = Decision.objects.filter(completion=card.completion_id, reviewer=reviewer)
     return decisions.filter(kind__in=(Decision.Kind.ACCEPT, Decision.Kind.REJECT)).exists()
 
 

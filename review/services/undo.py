@@ -8,13 +8,14 @@ from datetime import datetime
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Min
 
 from distill.logic.errors import InputError
 from distill.models import CompletionState, Decision
 from distill.services.undo import id_taken, undo_decision
-from review.logic.leases import LEASE
 from review.models import Slot
 from review.queries.history import my_decisions, standing_decisions
+from review.queries.pace import lease_of
 from review.services.turns import wait_turn
 
 
@@ -97,6 +98,16 @@ def _bring_back(slots: list[Slot], decision: Decision, now: datetime) -> bool:
         reviewer=decision.reviewer_id,
         decision=None,
         lease_token=uuid.uuid4(),
-        lease_until=now + LEASE,
+        lease_until=now + lease_of(decision.reviewer),
+        hand_order=_before_others(slot, decision),
     )
     return moved == 1
+
+
+def _before_others(slot: Slot, decision: Decision) -> int:
+    """The place before all cards that the person holds in the queue: it comes back on screen."""
+    held = Slot.objects.filter(
+        queue=slot.queue_id, reviewer=decision.reviewer_id, state=Slot.State.CLAIMED
+    )
+    first: int | None = held.aggregate(first=Min("hand_order"))["first"]
+    return 0 if first is None else first - 1

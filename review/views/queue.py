@@ -10,28 +10,40 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from distill.http import AuthedRequest, has_role, render_partial, require_role
+from distill.http import AuthedRequest, has_role, require_role
 from distill.logic.errors import ConflictError, InputError
 from distill.logic.reasons import Reason
-from review.forms import DecisionForm, ReadForm, UndoForm
-from review.logic.keys import KEYS, REASON_KEYS, key_map
-from review.models import Queue
+from distill.models import Decision
+from review.card_forms import LEFT, RIGHT, DecisionForm, HandForm, ReadForm, UndoForm
+from review.logic.keys import PLACES, key_map, reason_keys
+from review.models import Queue, Slot
 from review.queries.guidelines import guidelines_of
+from review.queries.own_keys import own_keys
 from review.queries.proof import read_proof
-from review.queries.screen import review_screen
+from review.queries.screen import is_swapped, review_screen
 from review.services.read import read_guidelines
 from review.services.settle import Settled, Standing, settle_slot
-from review.services.take import take_card
+from review.services.take import take_cards
 from review.services.undo import undo_last
 from review.views.today import midnight
 
 QueueView = Callable[[AuthedRequest, int], HttpResponse]
 
-_DONE = {"accept": "Accepted", "reject": "Rejected", "skip": "Skipped"}
+_DONE = {
+    Decision.Kind.ACCEPT: "Accepted",
+    Decision.Kind.REJECT: "Rejected",
+    Decision.Kind.EDIT: "Accepted with your words",
+    Decision.Kind.SKIP: "Skipped",
+    Decision.Kind.FLAG: "Put before a lead",
+    Decision.Kind.PREFER: "Compared",
+    Decision.Kind.PREFER_RIVAL: "Compared",
+    Decision.Kind.TIE: "Compared: neither is better",
+}
 _NOTES = {
     Standing.COUNTED: "",
     Standing.LATE: " The lease had ended, but it counts: nobody had taken the card.",
@@ -47,7 +59,7 @@ def queue(request: AuthedRequest, queue_id: int) -> HttpResponse:
     return _show(request, queue_id)
 
 
-def _posted(view: QueueView) -> QueueView:
+def posted(view: QueueView) -> QueueView:
     """Changes by POST alone; who comes here by GET (back from the login) finds the queue."""
 
     @functools.wraps(view)
@@ -60,8 +72,9 @@ def _posted(view: QueueView) -> QueueView:
 
 
 @require_role("reviewer", "lead")
-@_posted
+@posted
 def claim(request: AuthedRequest, queue_id: int) -> HttpResponse:
+    """Take a card, or as many as the page wants to hold."""
     get_object_or_404(Queue, pk=queue_id)
     return _answer(request, queue_id, _take(request, queue_id))
 
@@ -81,7 +94,7 @@ def guidelines(request: AuthedRequest, queue_id: int) -> HttpResponse:
 
 
 @require_role("reviewer", "lead")
-@_posted
+@posted
 def read(request: AuthedRequest, queue_id: int) -> HttpResponse:
     """Having read the guidelines opens the queue's cards, and takes the first."""
     get_object_or_404(Queue, pk=queue_id)
@@ -97,17 +110,19 @@ def read(request: AuthedRequest, queue_id: int) -> HttpResponse:
 
 
 def _take(request: AuthedRequest, queue_id: int) -> str:
-    """Put a card before the person; what is said where the queue gives none yet."""
+    """Put cards before the person; what is said where the queue gives none yet."""
+    count = HandForm(request.POST).size
     try:
-        take_card(queue_id=queue_id, reviewer=request.user, now=timezone.now())
+        take_cards(queue_id=queue_id, reviewer=request.user, count=count, now=timezone.now())
     except ConflictError as error:
         return str(error)
     return ""
 
 
 @require_role("reviewer", "lead")
-@_posted
+@posted
 def decide(request: AuthedRequest, queue_id: int) -> HttpResponse:
+    """Store a decision and bring the next card."""
     get_object_or_404(Queue, pk=queue_id)
     now = timezone.now()
     form = DecisionForm(request.POST)
@@ -123,8 +138,9 @@ def decide(request: AuthedRequest, queue_id: int) -> HttpResponse:
 
 
 @require_role("reviewer", "lead")
-@_posted
+@posted
 def undo(request: AuthedRequest, queue_id: int) -> HttpResponse:
+    """Take a decision back; its card comes before all others."""
     form = UndoForm(request.POST)
     if not form.is_valid():
         return _answer(request, queue_id, _first_error(form))
@@ -155,19 +171,30 @@ def _settle(request: AuthedRequest, queue_id: int, form: DecisionForm, now: date
         slot_id=data["slot"],
         reviewer=request.user,
         lease_token=token,
-        kind=data["kind"],
+        kind=_kind_of(data["kind"], data["slot"], request.user.pk),
         reasons=form.reasons,
         note=data["note"],
+        fields=form.edited,
         client_id=data["client_id"],
         active_ms=data["active_ms"],
         now=now,
     )
 
 
+def _kind_of(said: str, slot_id: int, reviewer_id: int) -> str:
+    """What a side of a comparison means: which completion stood there for this person."""
+    if said not in (LEFT, RIGHT):
+        return said
+    card = Slot(pk=slot_id, reviewer_id=reviewer_id, rival_id=0)
+    is_left = (said == LEFT) != is_swapped(card)
+    return Decision.Kind.PREFER if is_left else Decision.Kind.PREFER_RIVAL
+
+
 def _say(settled: Settled) -> str:
     decision = settled.decision
     reasons = ", ".join(Reason(code).label for code in decision.reasons)
-    done = f"{_DONE[decision.kind]}: {reasons}" if reasons else _DONE[decision.kind]
+    word = _DONE[Decision.Kind(decision.kind)]
+    done = f"{word}: {reasons}" if reasons else word
     return f"{done}.{_NOTES[settled.standing]}"
 
 
@@ -177,7 +204,7 @@ def _first_error(form: forms.Form) -> str:
 
 
 def _answer(request: AuthedRequest, queue_id: int, said: str) -> HttpResponse:
-    """The next card for the script; for plain forms the way back to the queue's page."""
+    """The cards that the page lacks for the script; for plain forms the way back to the page."""
     if request.htmx:
         return _show(request, queue_id, said=said)
     if said:
@@ -188,11 +215,20 @@ def _answer(request: AuthedRequest, queue_id: int, said: str) -> HttpResponse:
 def _show(request: AuthedRequest, queue_id: int, *, said: str = "") -> HttpResponse:
     queue = get_object_or_404(Queue.objects.select_related("dataset"), pk=queue_id)
     now = timezone.now()
+    keys = own_keys(request.user, is_pairwise=queue.mode == Queue.Mode.PAIRWISE)
+    reasons = reason_keys(queue.reject_reasons)
     context = {
         "screen": review_screen(queue=queue, reviewer=request.user, now=now, midnight=midnight()),
         "said": said,
-        "keys": {key.action: key for key in KEYS},
-        "reason_keys": REASON_KEYS,
-        "key_map": key_map(),
+        "keys": {key.action: key for key in keys.keys},
+        "deciding": [k for k in keys.keys if k.group == "decide" and k.action != "undo"],
+        "looking": [key for key in keys.keys if key.group == "look"],
+        "places": PLACES,
+        "are_keys_on": keys.are_on,
+        "reason_keys": reasons,
+        "key_map": key_map(keys.keys, reasons, is_on=keys.are_on)
+        | {"places": {place.key: reverse(place.url) for place in PLACES} if keys.are_on else {}},
+        "have": HandForm(request.POST).slots,
     }
-    return render_partial(request, "review/queue.html", context, partial="card")
+    template = "review/lane.html" if request.htmx else "review/queue.html"
+    return render(request, template, context)

@@ -27,6 +27,9 @@ from tests.builders import make_completion, make_dataset, make_queue, make_user
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 NUM_COMPLETIONS = 18
+ARM_MS = 260
+"""So long a card has to be there before a key decides it."""
+UNSENT = 'Object.keys(sessionStorage).some((key) => key.startsWith("unsent"))'
 DIFFER = {3, 4}
 """Numbers of the cards on which the second person says the opposite."""
 SKIPS = {"anna": 5, "ben": 11}
@@ -46,13 +49,19 @@ class Person:
         """Press the keys for the card on screen, and wait for what comes after it."""
         card = self.page.locator("#card")
         name = card.get_attribute("data-card") or ""
-        slot = Slot.objects.get(pk=self.page.locator('#card [name="slot"]').input_value())
+        slot = Slot.objects.get(pk=card.get_attribute("data-slot") or 0)
+        self.page.wait_for_timeout(ARM_MS)
         for key in keys:
             self.page.keyboard.press(key)
         expect(card).not_to_have_attribute("data-card", name)
-        expect(self.page.locator("#card[aria-busy]")).to_have_count(0)
+        self.sent()
         self.said[slot.completion_id] = _meaning(keys)
         self.num_pressed += 1
+
+    def sent(self) -> None:
+        """Wait until nothing is under way any more."""
+        while self.page.evaluate(UNSENT):
+            self.page.wait_for_timeout(20)
 
     def take_back(self) -> None:
         self.page.keyboard.press("u")

@@ -20,16 +20,21 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, e
 
 from distill.models import Decision, Export, Label
 from distill.services.export import export_dataset
+from review.logic.keys import KEYS, key_of
 from review.models import Queue, Slot
-from tests.builders import PASSWORD, make_queue, make_user
+from tests.builders import PASSWORD, make_judgement, make_queue, make_user
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
+UNMAPPED = ("Tab", "Backspace", "Delete", "ArrowDown", "PageDown", "F2", "Home", "End")
+ARM_MS = 260
+"""So long a card has to be there before a key decides it."""
+UNSENT = 'Object.keys(sessionStorage).some((key) => key.startsWith("unsent"))'
 # The browser itself notes which card each key was pressed on, before the page's script sees it.
 RECORD_KEYS = """
 addEventListener("keydown", (event) => {
-  const slot = document.querySelector('#card [name="slot"]');
-  (window.pressed ??= []).push([event.key, slot ? Number(slot.value) : null]);
+  const slot = document.getElementById("card")?.dataset.slot;
+  (window.pressed ??= []).push([event.key, slot ? Number(slot) : null]);
 }, true);
 addEventListener("securitypolicyviolation", (event) => console.error(`CSP ${event.violatedDirective}`));
 """
@@ -47,6 +52,17 @@ class Screen:
     def settled(self, num_decisions: int) -> None:
         """Wait until so many of one's decisions stand in the list."""
         expect(self.page.locator("#history li")).to_have_count(num_decisions)
+
+    def press(self, *keys: str) -> None:
+        """Press keys on a card that has been there for a moment."""
+        self.page.wait_for_timeout(ARM_MS)
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def sent(self) -> None:
+        """Wait until nothing is under way any more."""
+        while self.page.evaluate(UNSENT):
+            self.page.wait_for_timeout(20)
 
     def note(self, request: Request) -> None:
         if request.method == "POST":
@@ -76,6 +92,7 @@ def open_queue(
         screen.page.goto(f"{live_server.url}/review/{screen.queue.pk}/")
         screen.page.get_by_role("button", name="Take a card").click()
         expect(screen.page.locator("#card[data-card]")).to_be_visible()
+        expect(screen.page.locator("#lane > [data-card]")).to_have_count(min(2, num_cards - 1))
         screen.posts.clear()
         screens.append(screen)
         return screen
@@ -130,17 +147,19 @@ def test_a_whole_session_by_keyboard(live_server, page: Page, anna: User):
     page.keyboard.press("Enter")
     expect(page.locator("#card[data-card]")).to_be_visible()
     keys = ["a", "x1", "a", "s", "a", "x9", "a", "a", "x3", "s", "a", "a"]
-    slot = page.locator('#card [name="slot"]')
+    card = page.locator("#card")
     for presses in keys:
-        decided = slot.input_value()
+        decided = card.get_attribute("data-slot") or ""
+        page.wait_for_timeout(ARM_MS)
         for key in presses:
             page.keyboard.press(key)
-        expect(slot).not_to_have_value(decided)
+        expect(card).not_to_have_attribute("data-slot", decided)
     expect(page.locator("#history li")).to_have_count(10)
     page.keyboard.press("u")
     expect(page.locator("#status")).to_contain_text("Taken back")
+    page.wait_for_timeout(ARM_MS)
     page.keyboard.press("x")
-    expect(page.locator("#status")).to_contain_text("Reject: press 1 to 9")
+    expect(page.locator("#status")).to_contain_text("Reject: press a digit")
     page.keyboard.press("5")
     expect(page.locator("#status")).to_contain_text("Rejected: Method too vague")
 
@@ -165,26 +184,28 @@ def exported_keys() -> list[str]:
 
 
 def test_only_mapped_keys_send_a_request(open_queue):
-    screen = open_queue(4)
-    mapped = {"a": 1, "s": 1, "u": 1, "?": 0, "x": 0}
+    screen = open_queue(6)
+    sent: list[str] = []
+    screen.page.on("request", lambda request: sent.append(request.url))
+    mapped = {key.key for key in KEYS}
     printable = string.digits + string.ascii_letters + string.punctuation + " "
-    for key in sorted(printable, key=lambda key: key in mapped):
-        if key in mapped:
-            continue
+    screen.page.wait_for_timeout(ARM_MS)
+    for key in (*(one for one in printable if one not in mapped), *UNMAPPED):
         screen.page.keyboard.press(key)
-    for key in ("Tab", "Enter", "Escape", "Backspace", "Delete", "ArrowDown", "PageDown", "F2"):
-        if key != "Enter":
-            screen.page.keyboard.press(key)
-    assert screen.posts == []
-    for num_before, (key, num_sent) in enumerate(mapped.items()):
-        sent = len(screen.posts)
-        screen.page.keyboard.press(key)
-        if num_sent:
-            expect(screen.page.locator("#card[aria-busy]")).to_have_count(0)
-            expect(screen.page.locator("#history li")).to_have_count([1, 2, 1][num_before])
-        assert len(screen.posts) - sent == num_sent, key
-        screen.page.keyboard.press("Escape")
-    assert Decision.objects.count() == 3
+    assert sent == []
+    silent = {"reject", "edit", "note", "newer", "parent", "diff", "context", "help", "go"}
+    for key_pressed in (key.key for key in KEYS if key.action in silent):
+        screen.press(key_pressed)
+        screen.press("Escape")
+    assert sent == []
+    for action in ("accept", "skip", "flag", "undo", "judge", "extend"):
+        before = len(screen.posts)
+        screen.press(key_of(action).key)
+        screen.sent()
+        screen.page.wait_for_timeout(100)
+        assert len(screen.posts) == before + 1, action
+    kinds = Decision.objects.order_by("id").values_list("kind", flat=True)
+    assert list(kinds) == ["accept", "skip", "flag", "undo"]
 
 
 def test_keys_pressed_as_fast_as_possible_never_hit_another_card(open_queue):
@@ -194,27 +215,23 @@ def test_keys_pressed_as_fast_as_possible_never_hit_another_card(open_queue):
             screen.page.keyboard.press(key)
         if Decision.objects.count() >= 10:
             break
-    expect(screen.page.locator("#card[aria-busy]")).to_have_count(0)
-    pressed = screen.page.evaluate("window.pressed")
-    first_key: dict[int, list[str]] = {}
-    for key, slot in pressed:
-        first_key.setdefault(slot, []).append(key)
+    screen.sent()
+    screen.sent()
+    keys_on: dict[int, list[str]] = {}
+    for key, slot in screen.page.evaluate("window.pressed"):
+        if slot is not None:
+            keys_on.setdefault(slot, []).append(key)
     slots = dict(Slot.objects.values_list("completion", "id"))
     decisions = Decision.objects.order_by("id")
     assert len(decisions) >= 10
     assert len({decision.completion_id for decision in decisions}) == len(decisions)
     for decision in decisions:
-        keys = first_key[slots[decision.completion_id]]
+        keys = keys_on[slots[decision.completion_id]]
         wanted = {"accept": "a", "reject": "1", "skip": "s"}[decision.kind]
-        # The first key on a card that decides anything is the one that decided it.
-        deciding = [key for number, key in enumerate(keys) if decides(keys, number)]
-        assert deciding[0] == wanted
+        assert any(keys[n] == wanted and decides(keys, n) for n in range(len(keys)))
     # Every card that was left was left by a key: none lost, none skipped over.
-    on_screen = int(screen.page.locator('#card [name="slot"]').input_value())
-    left = {
-        slot for slot, keys in first_key.items() if any(map(decides_any(keys), range(len(keys))))
-    }
-    assert {slots[d.completion_id] for d in decisions} == left - {on_screen}
+    on_screen = screen.page.locator("#card").get_attribute("data-slot")
+    assert {slots[d.completion_id] for d in decisions} == set(keys_on) - {int(on_screen or 0)}
 
 
 def decides(keys: list[str], number: int) -> bool:
@@ -222,42 +239,59 @@ def decides(keys: list[str], number: int) -> bool:
     return key in {"a", "s"} or (key.isdigit() and "x" in keys[:number])
 
 
-def decides_any(keys: list[str]) -> Callable[[int], bool]:
-    return lambda number: decides(keys, number)
-
-
-def test_a_key_for_a_card_decided_meanwhile_is_not_applied_and_said(open_queue):
-    screen = open_queue(3)
+def test_a_key_meets_the_card_on_screen_while_the_one_before_is_under_way(open_queue):
+    screen = open_queue(4)
+    first = screen.page.locator("#card").get_attribute("data-slot") or ""
     held = hold_decisions(screen)
-    screen.page.keyboard.press("a")
-    expect(screen.page.locator("#card[aria-busy]")).to_be_visible()
-    screen.page.keyboard.press("s")
+    screen.press("a")
+    expect(screen.page.locator("#card")).not_to_have_attribute("data-slot", first)
+    second = screen.page.locator("#card").get_attribute("data-slot") or ""
+    screen.press("s")
     let_go(screen, held)
-    expect(screen.page.locator("#status")).to_contain_text("The key s was not applied")
-    assert list(Decision.objects.values_list("kind", flat=True)) == ["accept"]
-    assert held == []
+    let_go(screen, held)
+    screen.settled(2)
+    slots = dict(Slot.objects.values_list("completion", "id"))
+    decided = [(d.kind, str(slots[d.completion_id])) for d in Decision.objects.order_by("id")]
+    assert decided == [("accept", first), ("skip", second)]
 
 
 def test_an_undo_pressed_while_a_decision_is_under_way_takes_that_back(open_queue):
     screen = open_queue(3)
-    slot = screen.page.locator('#card [name="slot"]').input_value()
+    slot = screen.page.locator("#card").get_attribute("data-slot") or ""
     held = hold_decisions(screen)
-    screen.page.keyboard.press("a")
-    expect(screen.page.locator("#card[aria-busy]")).to_be_visible()
+    screen.press("a")
     screen.page.keyboard.press("u")
     let_go(screen, held)
     expect(screen.page.locator("#status")).to_contain_text("Taken back")
-    expect(screen.page.locator('#card [name="slot"]')).to_have_value(slot)
+    expect(screen.page.locator("#card")).to_have_attribute("data-slot", slot)
     assert not Label.objects.exists()
+    assert list(Decision.objects.order_by("id").values_list("kind", flat=True)) == [
+        "accept",
+        "undo",
+    ]
+
+
+def test_what_was_not_sent_yet_is_taken_back_without_the_server(open_queue):
+    screen = open_queue(4)
+    held = hold_decisions(screen)
+    screen.press("a")
+    second = screen.page.locator("#card").get_attribute("data-slot") or ""
+    screen.press("s")
+    screen.page.keyboard.press("u")
+    expect(screen.page.locator("#card")).to_have_attribute("data-slot", second)
+    let_go(screen, held)
+    screen.settled(1)
+    assert list(Decision.objects.values_list("kind", flat=True)) == ["accept"]
 
 
 def test_a_held_key_decides_one_card(open_queue):
     screen = open_queue(5)
+    screen.page.wait_for_timeout(ARM_MS)
     for _ in range(8):
         screen.page.keyboard.down("a")
     screen.page.keyboard.up("a")
     screen.settled(1)
-    expect(screen.page.locator("#card[aria-busy]")).to_have_count(0)
+    screen.sent()
     assert Decision.objects.count() == 1
 
 
@@ -283,7 +317,7 @@ def test_the_button_that_has_the_focus_does_not_answer_for_the_key(open_queue):
     screen = open_queue(3)
     screen.page.get_by_role("button", name="Skip").click()
     screen.settled(1)
-    screen.page.keyboard.press("a")
+    screen.press("a")
     screen.settled(2)
     screen.page.locator("#history button").last.focus()
     screen.page.keyboard.press("u")
@@ -300,7 +334,7 @@ def test_a_double_click_decides_one_card(open_queue):
     screen = open_queue(4)
     screen.page.get_by_role("button", name="Accept").dblclick()
     screen.settled(1)
-    expect(screen.page.locator("#card[aria-busy]")).to_have_count(0)
+    screen.sent()
     assert Decision.objects.count() == 1
 
 
@@ -319,7 +353,7 @@ def test_reject_asks_for_the_reason_first(open_queue):
 @pytest.mark.parametrize("is_gone", [False, True], ids=["error 500", "no answer"])
 def test_when_the_server_fails_the_card_stays_and_can_be_sent_again(open_queue, is_gone):
     screen = open_queue(2)
-    slot = screen.page.locator('#card [name="slot"]').input_value()
+    slot = screen.page.locator("#card").get_attribute("data-slot")
 
     def fail(route: Route) -> None:
         if is_gone:
@@ -330,10 +364,10 @@ def test_when_the_server_fails_the_card_stays_and_can_be_sent_again(open_queue, 
     screen.page.route("**/decide/", fail)
     screen.page.get_by_label("Note").fill("figure 3")
     screen.page.get_by_role("heading", level=1).click()
-    screen.page.keyboard.press("x")
+    screen.press("x")
     screen.page.keyboard.press("7")
     expect(screen.page.locator("#unsaved")).to_contain_text("Nothing is lost")
-    expect(screen.page.locator('#card [name="slot"]')).to_have_value(slot)
+    expect(screen.page.locator("#card")).to_have_attribute("data-slot", slot)
     assert not Decision.objects.exists()
     screen.page.unroute("**/decide/")
     screen.page.get_by_role("button", name="Try again").click()
@@ -352,7 +386,7 @@ def test_an_answer_that_got_lost_is_not_decided_twice(open_queue):
         route.abort()
 
     screen.page.route("**/decide/", lose_answer)
-    screen.page.keyboard.press("a")
+    screen.press("a")
     expect(screen.page.locator("#unsaved")).to_be_visible()
     screen.page.unroute("**/decide/")
     screen.page.get_by_role("button", name="Try again").click()
@@ -360,17 +394,19 @@ def test_an_answer_that_got_lost_is_not_decided_twice(open_queue):
     assert Decision.objects.count() == 1
 
 
-def test_after_the_login_has_expired_one_comes_back_to_the_same_card(open_queue):
-    screen = open_queue(2)
-    slot = screen.page.locator('#card [name="slot"]').input_value()
+def test_after_the_login_has_expired_what_was_not_sent_is_sent(open_queue):
+    screen = open_queue(3)
+    slot = int(screen.page.locator("#card").get_attribute("data-slot") or 0)
     screen.page.context.clear_cookies(name=settings.SESSION_COOKIE_NAME)
-    screen.page.keyboard.press("a")
+    screen.press("a")
     expect(screen.page).to_have_url(re.compile("/login/"))
+    assert not Decision.objects.exists()
     screen.page.get_by_label("Username").fill("anna")
     screen.page.get_by_label("Password").fill(PASSWORD)
     screen.page.keyboard.press("Enter")
-    expect(screen.page.locator('#card [name="slot"]')).to_have_value(slot)
-    assert not Decision.objects.exists()
+    screen.settled(1)
+    assert Decision.objects.get().slot.pk == slot
+    expect(screen.page.locator("#card[data-card]")).not_to_have_attribute("data-slot", str(slot))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -380,7 +416,7 @@ def test_nothing_for_axe_to_find(open_queue, scheme):
     screen.page.reload()
     no_violations(screen.page)
     for number in (1, 2):
-        screen.page.keyboard.press("x")
+        screen.press("x")
         if number == 1:
             no_violations(screen.page)
         screen.page.keyboard.press("8")
@@ -425,14 +461,65 @@ def test_without_javascript_the_forms_do_it(live_server, browser: Browser, anna:
 def test_when_the_lease_runs_out_the_card_says_so_and_can_be_taken_again(open_queue):
     screen = open_queue(1)
     page = screen.page
-    Slot.objects.update(lease_until=timezone.now() + timedelta(seconds=3))
-    page.reload()
-    expect(page.locator("#lease")).to_be_visible()
+    clock = page.locator("#card [data-countdown]")
+    clock.evaluate("clock => { clock.dataset.countdown = 2; delete clock.dataset.since }")
     again = page.get_by_role("button", name="Take it again")
     expect(again).to_be_hidden()
     expect(again).to_be_visible()
-    expect(page.locator("#lease")).to_be_hidden()
+    expect(clock).to_be_hidden()
     expect(page.locator("#status")).to_contain_text("Your time with this card is up")
-    again.click()
-    expect(page.locator("#lease")).to_be_visible()
+    page.keyboard.press("m")
+    expect(page.locator("#status")).to_contain_text("begins anew")
     expect(again).to_be_hidden()
+    expect(clock).to_contain_text("9:")
+
+
+def test_leaving_gives_back_the_cards_that_wait(open_queue):
+    screen = open_queue(4)
+    assert Slot.objects.filter(state="claimed").count() == 3
+    on_screen = int(screen.page.locator("#card").get_attribute("data-slot") or 0)
+    screen.page.goto("about:blank")
+    for _ in range(100):
+        left = Slot.objects.filter(state="claimed")
+        if left.count() == 1:
+            break
+        screen.page.wait_for_timeout(50)
+    kept = left.get()
+    assert kept.pk == on_screen
+    assert kept.lease_until
+    assert kept.lease_until < timezone.now() + timedelta(minutes=1, seconds=5)
+
+
+def test_older_decisions_are_looked_at_and_not_changed(open_queue):
+    screen = open_queue(4)
+    slot = screen.page.locator("#card").get_attribute("data-slot")
+    screen.press("a")
+    screen.press("s")
+    screen.settled(2)
+    screen.page.keyboard.press("k")
+    expect(screen.page.locator("#past article")).to_contain_text("Skip")
+    screen.page.keyboard.press("k")
+    expect(screen.page.locator("#past article")).to_contain_text("Accept")
+    screen.page.keyboard.press("a")
+    expect(screen.page.locator("#status")).to_contain_text("You look at an older decision")
+    screen.page.keyboard.press("u")
+    expect(screen.page.locator("#card")).to_have_attribute("data-slot", slot or "")
+    expect(screen.page.locator("#past article")).to_have_count(0)
+    kinds = Decision.objects.order_by("id").values_list("kind", flat=True)
+    assert list(kinds) == ["accept", "skip", "undo"]
+
+
+def test_the_judge_is_shown_when_asked_for_and_the_decision_says_so(open_queue):
+    screen = open_queue(2)
+    completion = Slot.objects.get(
+        pk=screen.page.locator("#card").get_attribute("data-slot")
+    ).completion
+    make_judgement(completion, judge="F", rationale="<b>Sound.</b>")
+    expect(screen.page.locator("#card [data-judge]")).to_be_empty()
+    screen.page.keyboard.press("v")
+    expect(screen.page.locator("#card [data-judge]")).to_contain_text("<b>Sound.</b>")
+    screen.press("a")
+    screen.press("a")
+    screen.settled(2)
+    seen = Decision.objects.order_by("id").values_list("judge_seen", flat=True)
+    assert list(seen) == [True, False]

@@ -27,7 +27,7 @@ from distill.services.recipes import save_recipe
 from nexa_site.services.bootstrap import create_roles
 from review.models import Queue
 from review.services.fill import fill_queues
-from review.services.take import take_card
+from review.services.take import take_cards
 from tests.builders import (
     let_read,
     make_completion,
@@ -109,7 +109,7 @@ def ask(client):
     _grow(dataset, run, first, by=3)
     queue = Queue.objects.get(dataset=dataset)
     let_read(queue, user)
-    take_card(queue_id=queue.pk, reviewer=user, now=timezone.now())
+    take_cards(queue_id=queue.pk, reviewer=user, now=timezone.now())
     export = Export.objects.latest("pk")
     client.force_login(user)
     pages = {

@@ -19,7 +19,7 @@ from review.services.claim import claim_next
 from review.services.fill import fill_queue, fill_queues
 from review.services.release import release_expired
 from review.services.settle import settle_slot
-from review.services.take import take_card
+from review.services.take import take_cards
 from tests.builders import let_read, make_completion, make_dataset, make_queue, make_user
 
 
@@ -212,8 +212,8 @@ def test_releasing_opens_only_what_has_ended():
 def test_taking_a_card_again_keeps_it_and_renews_the_lease():
     queue, reviewer, now = make_queue(2), make_user("reviewer"), timezone.now()
     let_read(queue, reviewer)
-    assert take_card(queue_id=queue.pk, reviewer=reviewer, now=now)
-    assert take_card(queue_id=queue.pk, reviewer=reviewer, now=now + LEASE)
+    assert take_cards(queue_id=queue.pk, reviewer=reviewer, now=now)
+    assert take_cards(queue_id=queue.pk, reviewer=reviewer, now=now + LEASE)
     assert Slot.objects.get(state="claimed").lease_until == now + 2 * LEASE
 
 
@@ -221,9 +221,9 @@ def test_taking_a_card_again_keeps_it_and_renews_the_lease():
 def test_taking_a_card_looks_for_what_passed_meanwhile():
     queue, reviewer = make_queue(0), make_user("reviewer")
     let_read(queue, reviewer)
-    assert not take_card(queue_id=queue.pk, reviewer=reviewer, now=timezone.now())
+    assert not take_cards(queue_id=queue.pk, reviewer=reviewer, now=timezone.now())
     make_completion(dataset=queue.dataset)
-    assert take_card(queue_id=queue.pk, reviewer=reviewer, now=timezone.now())
+    assert take_cards(queue_id=queue.pk, reviewer=reviewer, now=timezone.now())
 
 
 @pytest.mark.django_db(transaction=True)

@@ -12,7 +12,7 @@ from review.models import GuidelineReading, Slot
 from review.services.claim import claim_next
 from review.services.edit import edit_queue
 from review.services.read import read_guidelines
-from review.services.take import take_card
+from review.services.take import take_cards
 from tests.builders import make_queue, make_user
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +36,7 @@ def change(queue, text) -> bool:
     return edit_queue(queue=queue, name=queue.name, guidelines=text)
 
 
-@pytest.mark.parametrize("give", [claim_next, take_card])
+@pytest.mark.parametrize("give", [claim_next, take_cards])
 def test_the_service_gives_no_card_to_who_has_not_read(anna, give):
     queue = make_queue(1)
     with pytest.raises(ConflictError, match="Read the queue's guidelines first"):
@@ -63,7 +63,7 @@ def test_having_read_them_takes_the_first_card(client, anna, headers):
     assert GuidelineReading.objects.count() == 1
     assert Slot.objects.get(state="claimed").reviewer == anna
     page = client.get(url("queue", queue)).content.decode()
-    assert 'id="card-title"' in page
+    assert 'id="card"' in page
     assert url("guidelines", queue) in page
 
 

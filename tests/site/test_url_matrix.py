@@ -144,6 +144,12 @@ PAGES: Mapping[str, Page] = {
     # review; who comes to an action by GET, back from the login, is sent to the queue
     "review:queues": Page(see=PEOPLE[1:]),
     "review:queue": Page(see=REVIEWERS, named=_queue),
+    "review:mine": Page(see=REVIEWERS),
+    "review:keys": Page(see=REVIEWERS, post=REVIEWERS),
+    "review:extend": _action(REVIEWERS, _queue, get=MOVED),
+    "review:leave": _action(REVIEWERS, _queue, get=MOVED, posted=400),
+    "review:judge": _action(REVIEWERS, _queue, get=MOVED, posted=400),
+    "review:past": Page(see=REVIEWERS, named=_queue, get=404),
     "review:claim": _action(REVIEWERS, _queue, get=MOVED),
     "review:decide": _action(REVIEWERS, _queue, get=MOVED),
     "review:undo": _action(REVIEWERS, _queue, get=MOVED),
