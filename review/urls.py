@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from review.views import hand, keys, manage, mine, past, queue, queues
+from review.views import draft, hand, keys, manage, mine, past, queue, queues
 
 app_name = "review"
 
@@ -16,6 +16,7 @@ queue_urls = [
     path("review/<int:queue_id>/", queue.queue, name="queue"),
     path("review/<int:queue_id>/claim/", queue.claim, name="claim"),
     path("review/<int:queue_id>/decide/", queue.decide, name="decide"),
+    path("review/<int:queue_id>/draft/", draft.draft, name="draft"),
     path("review/<int:queue_id>/undo/", queue.undo, name="undo"),
     path("review/<int:queue_id>/extend/", hand.extend, name="extend"),
     path("review/<int:queue_id>/leave/", hand.leave, name="leave"),

@@ -125,7 +125,8 @@ def split_spans(text: str, spans: Iterable[Span]) -> tuple[Part, ...]:
     starts: dict[int, list[Span]] = {}
     for span in inside:
         starts.setdefault(max(span.start, 0), []).append(span)
-    parts, open_ = [], []
+    parts: list[Part] = []
+    open_: list[Span] = []
     for start, end in itertools.pairwise(sorted(edges)):
         open_ = [span for span in (*open_, *starts.get(start, ())) if span.end > start]
         parts.append(_part(text[start:end], open_))

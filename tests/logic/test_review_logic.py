@@ -30,9 +30,9 @@ def test_the_script_gets_the_whole_registry():
 def test_hypothesis_and_methodology_come_first():
     fields = {"confounders": "C", "methodology": "M", "hypothesis": "H"}
     assert panes(fields, text="") == [
-        Pane("Hypothesis", "H"),
-        Pane("Methodology", "M"),
-        Pane("Confounders", "C"),
+        Pane("Hypothesis", "H", "hypothesis"),
+        Pane("Methodology", "M", "methodology"),
+        Pane("Confounders", "C", "confounders"),
     ]
 
 

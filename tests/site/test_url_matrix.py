@@ -152,6 +152,7 @@ PAGES: Mapping[str, Page] = {
     "review:past": Page(see=REVIEWERS, named=_queue, get=404),
     "review:claim": _action(REVIEWERS, _queue, get=MOVED),
     "review:decide": _action(REVIEWERS, _queue, get=MOVED),
+    "review:draft": _action(REVIEWERS, _queue, get=MOVED),
     "review:undo": _action(REVIEWERS, _queue, get=MOVED),
     "review:read": _action(REVIEWERS, _queue, get=MOVED),
     "review:guidelines": Page(see=PEOPLE[1:], named=_queue),
