@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -54,7 +55,7 @@ def what_if(*changes: str, **options) -> str:
     return out.getvalue()
 
 
-def asked(*changes: str) -> dict:
+def asked(*changes: str) -> Any:
     return json.loads(what_if(*changes, json=True))
 
 
@@ -150,7 +151,8 @@ def test_an_unknown_dataset_names_those_that_are_there(dataset):
 
 def test_a_models_text_cannot_write_over_the_terminal(dataset):
     bad = {"hypothesis": "\x1b[2J Measured warming of 2 K raises growth.", "methodology": "x"}
-    make_judgement(make_completion(dataset=dataset, fields=bad), **asked_as())
+    one = make_completion(dataset=dataset, fields=bad)
+    make_judgement(one, scores={"grounding": 0.9}, **asked_as())
     assert "\x1b" not in what_if("gate.min_mean=0", *(f"rules.{code}=off" for code in _SWITCHES))
 
 
