@@ -13,7 +13,7 @@ MEND_MACOS := brew install python git
 MEND = $$([ "$$(uname)" = Darwin ] && echo "$(MEND_MACOS)" || echo "$(MEND_LINUX)")
 PYTEST := $(RUN) -m pytest -n 2 --dist loadgroup
 
-.PHONY: help up install install-dev test test-fast lint format lock soak bench-import bench-pages bench-engine bench-gate clean venv
+.PHONY: help up install install-dev test test-fast lint format lock soak bench-import bench-pages bench-engine bench-gate bench-review clean venv
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -71,6 +71,9 @@ bench-engine: install-dev ## measure the generation engine (QUICK=1; ARGS="--onl
 
 bench-gate: install-dev ## measure rules, duplicates, what-if, export (QUICK=1; ARGS="--only rules")
 	$(RUN) -m benchmarks.bench_gate $(ARGS)
+
+bench-review: install-dev ## measure keys and people at the review (QUICK=1; ARGS="--only keys")
+	$(RUN) -m benchmarks.bench_review $(ARGS)
 
 clean: ## remove what tools made; the data in var/ stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov test-results

@@ -150,7 +150,7 @@ def _ask_alone(port: int, browsers: Mapping[str, Browser]) -> tuple[list[float],
     times: Times = defaultdict(list)
     anonymous = Browser(port)
     reviewer = browsers["reviewer1"]
-    card = reviewer.post(f"{QUEUE}claim/", {}, target="card")
+    card = reviewer.post(f"{QUEUE}claim/", {}, target="lane")
     for _round in range(NUM_ROUNDS):
         for page in PAGES:
             anonymous.get("/healthz")
@@ -175,7 +175,7 @@ def _ask_together(
     def ask(number: int) -> None:
         own = {name: Browser(port, dict(found.cookies)) for name, found in browsers.items()}
         reviewer = own[f"reviewer{number}"]
-        card = reviewer.post(f"{QUEUE}claim/", {}, target="card")
+        card = reviewer.post(f"{QUEUE}claim/", {}, target="lane")
         for _round in range(num_rounds):
             # Not all the same page at the same time.
             for page in (*pages[number:], *pages[:number]):
@@ -192,8 +192,13 @@ def _ask_together(
 
 def _decide(reviewer: Browser, card: str) -> str:
     """Accept the card, and return the next."""
-    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)" form="decide"', card))
-    return reviewer.post(f"{QUEUE}decide/", {**fields, "kind": "accept"}, target="card")
+    return reviewer.post(f"{QUEUE}decide/", {**card_fields(card), "kind": "accept"}, target="lane")
+
+
+def card_fields(page: str) -> dict[str, str]:
+    """What a decision says of the first card of a page."""
+    found = dict(re.findall(r'data-(card|slot|proof)="([^"]*)"', page))
+    return {"client_id": found["card"], "slot": found["slot"], "proof": found["proof"]}
 
 
 def _count_queries(page: Page) -> int:

@@ -12,8 +12,9 @@ from django.core.management.color import no_style
 from django.db import connection
 from django.db.models import Model
 
-from distill.logic.recipe import Recipe
+from distill.logic.recipe import Recipe, default_recipe
 from distill.models import Dataset, Export
+from distill.queries.opinions import stamps_of
 from distill.services.export import export_dataset
 from distill.services.recipes import save_recipe
 from nexa_site.services.bootstrap import create_roles
@@ -43,6 +44,7 @@ def build_site(num_samples: int) -> dict[str, int]:
         save_recipe(content=Recipe.model_validate(content))
     num_decisions = min(5_000, num_samples // 10)
     sql = _SQL.read_text().replace(":samples", str(num_samples))
+    sql = sql.replace(":rubric", stamps_of(default_recipe())["F"][1])
     with connection.cursor() as cursor:
         cursor.execute(sql.replace(":decisions", str(num_decisions)))
         models = [model for label in ("distill", "review") for model in _models(label)]

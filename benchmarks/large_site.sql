@@ -144,7 +144,7 @@ FROM found ORDER BY completion;
 
 INSERT INTO distill_judgement (completion_id, call_id, judge, teacher, rubric_version, scores,
     mean_score, rationale, flags, error, created_at)
-SELECT completion, :samples * 4 + completion, 'F', 'offline:rubric', '1', jsonb_build_object(
+SELECT completion, :samples * 4 + completion, 'F', 'offline:rubric', ':rubric', jsonb_build_object(
         'plausibility', mean, 'falsifiability', mean, 'method_rigour', mean,
         'reproducibility', mean, 'grounding', mean),
     mean, 'Names variables and a measurable outcome.',
