@@ -28,7 +28,8 @@ class QueueFilter(Document):
     Only the attempt that counts of a sample × draw is looked at. Scores are mean scores from 0 to
     1; who was not scored has none, and is not within any limits. `share` is a percentage of what
     fits otherwise, chosen by a hash of the completion's key: the same ones whenever it is asked.
-    `flagged` takes only what carries a flag, which no export takes before a person has accepted it.
+    `flagged` takes only what carries a flag, which no export takes before a person has accepted it;
+    `near` only whose mean score is so near to the lowest that the gate of the latest run takes.
     """
 
     gate: GateName = "passed"
@@ -40,6 +41,7 @@ class QueueFilter(Document):
     attempts: AttemptsName = "any"
     share: Annotated[int, between(1, 100)] = 100
     flagged: bool = False
+    near: Annotated[float, between(0, 0.5)] | None = None
 
     @model_validator(mode="after")
     def _check_together(self) -> QueueFilter:
@@ -78,6 +80,8 @@ class QueueFilter(Document):
         if self.score_min is not None or self.score_max is not None:
             low, high = self.score_min or 0, 1 if self.score_max is None else self.score_max
             yield f"mean score {low:.2f} to {high:.2f}"
+        if self.near is not None:
+            yield f"mean score within {self.near:.2f} of the gate's threshold"
         if self.attempts == "regenerated":
             yield "regenerated ones"
         if self.flagged:

@@ -9,9 +9,7 @@ from distill.logic.errors import InputError
 from distill.models import Dataset
 from review.logic.queue_filter import QueueFilter
 from review.models import Queue
-
-MOST_REVIEWS = 5
-"""More people seldom look at one completion, and each of them costs a review."""
+from review.queries.planned import MOST_REVIEWS
 
 
 def create_queue(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Least
 
 from distill.logic.errors import ConflictError
 from review.logic.queue_filter import QueueFilter
@@ -59,5 +60,9 @@ def _change_what_it_takes(
         )
     # The next filling opens those again that still belong here.
     queue.slots.filter(state__in=(Slot.State.OPEN, Slot.State.CLAIMED)).update(
-        state=Slot.State.SUPERSEDED, reviewer=None, lease_token=None, lease_until=None
+        state=Slot.State.SUPERSEDED,
+        reviewer=None,
+        lease_token=None,
+        lease_until=None,
+        required_reviews=Least("required_reviews", queue.required_reviews),
     )

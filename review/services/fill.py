@@ -3,25 +3,68 @@
 from __future__ import annotations
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
 
-from distill.models import CompletionState
-from review.models import Queue, Slot
-from review.queries.matching import parts_of
+from review.models import Queue
+from review.queries.planned import Planned, planned_slots
 
 DEFAULT_NAME = "Passed the gate"
 
+# A slot that somebody is deciding at this moment is stepped over: the next filling looks at it.
+_CLOSE = """
+UPDATE review_slot SET state = 'superseded'
+WHERE id IN (
+  SELECT slot.id FROM review_slot AS slot
+  WHERE slot.queue_id = %s AND slot.state = 'open' AND NOT EXISTS (
+    SELECT FROM {planned}
+    WHERE planned.completion_id = slot.completion_id
+      AND planned.rival_id IS NOT DISTINCT FROM slot.rival_id
+  )
+  FOR UPDATE OF slot SKIP LOCKED
+)
+"""
+
+# What is open already gets the place that it has by now: a flag may have been raised since.
+_RENEW = """
+WITH stale AS (
+  SELECT slot.id, slot.state AS was, planned.*
+  FROM review_slot AS slot
+  JOIN {planned} ON planned.completion_id = slot.completion_id
+  WHERE slot.queue_id = %s AND slot.state IN ('open', 'superseded')
+    AND slot.number <= planned.num_slots
+    AND (
+      slot.state, slot.rival_id, slot.required_reviews, slot.priority, slot.why, slot.is_random
+    ) IS DISTINCT FROM (
+      'open', planned.rival_id, planned.required_reviews, planned.priority, planned.why,
+      planned.is_random
+    )
+  FOR UPDATE OF slot SKIP LOCKED
+), renewed AS (
+  UPDATE review_slot AS slot
+  SET state = 'open', reviewer_id = NULL, lease_token = NULL, lease_until = NULL,
+    decision_id = NULL, judge_seen = FALSE, rival_id = stale.rival_id,
+    required_reviews = stale.required_reviews, priority = stale.priority, why = stale.why,
+    is_random = stale.is_random
+  FROM stale
+  WHERE slot.id = stale.id
+  RETURNING stale.was
+)
+SELECT count(*) FROM renewed WHERE was = 'superseded'
+"""
+
 _OPEN = """
-INSERT INTO review_slot (queue_id, completion_id, number, state, priority, required_reviews)
-SELECT %s, fitting.completion_id, wanted.number, 'open', 0, %s
-FROM ({fitting}) AS fitting (completion_id)
-CROSS JOIN generate_series(1, %s) AS wanted (number)
+INSERT INTO review_slot (
+  queue_id, completion_id, rival_id, number, state, required_reviews, priority, why, is_random
+)
+SELECT %s, planned.completion_id, planned.rival_id, wanted.number, 'open',
+  planned.required_reviews, planned.priority, planned.why, planned.is_random
+FROM {planned}
+CROSS JOIN LATERAL generate_series(1, planned.num_slots) AS wanted (number)
 WHERE NOT EXISTS (
   SELECT FROM review_slot AS slot
-  WHERE slot.queue_id = %s AND slot.completion_id = fitting.completion_id
+  WHERE slot.queue_id = %s AND slot.completion_id = planned.completion_id
     AND slot.number = wanted.number
 )
-ORDER BY fitting.completion_id, wanted.number
+ORDER BY planned.completion_id, wanted.number
 ON CONFLICT DO NOTHING
 """
 
@@ -43,9 +86,9 @@ def fill_queue(*, queue_id: int) -> int:
 
     Returns how many. What belongs there: what its filter takes, and what passed the gate in the
     place of an attempt that has been there; of both, only the attempt that counts, while it lacks
-    reviews. The open slots of all others are closed, and open again if that is taken back. Call it
-    as often as you like: what is there already stays as it is. A queue that is closed, or gone
-    meanwhile, is left alone.
+    reviews; and its gold. The open slots of all others are closed, and open again if that is taken
+    back. Call it as often as you like: what is there already only gets the priority that it has by
+    now. A queue that is closed, or gone meanwhile, is left alone.
     """
     with transaction.atomic():
         # One filling of a queue at a time, and none while what it takes is being changed.
@@ -53,51 +96,25 @@ def fill_queue(*, queue_id: int) -> int:
         queue = queues.filter(pk=queue_id, is_closed=False).first()
         if queue is None:
             return 0
-        parts = parts_of(queue)
-        _close_others(queue, parts)
-        return _open_again(queue, parts) + sum(_open_missing(queue, part) for part in parts)
+        planned = planned_slots(queue)
+        _close_others(queue, planned)
+        return _renew(queue, planned) + _open_missing(queue, planned)
 
 
-def _belongs(part: QuerySet[CompletionState]) -> Exists:
-    return Exists(part.filter(completion=OuterRef("completion")))
-
-
-def _close_others(queue: Queue, parts: list[QuerySet[CompletionState]]) -> int:
-    # Each part by itself and nothing beside them: so the database joins, and asks not slot by slot.
-    belongs_nowhere = [~_belongs(part) for part in parts]
-    stale = Slot.objects.filter(*belongs_nowhere, queue=queue, state=Slot.State.OPEN)
-    return _unlocked(stale).update(state=Slot.State.SUPERSEDED)
-
-
-def _open_again(queue: Queue, parts: list[QuerySet[CompletionState]]) -> int:
-    slots = Slot.objects.filter(
-        queue=queue, state=Slot.State.SUPERSEDED, number__lte=queue.required_reviews
-    )
-    return sum(
-        _unlocked(slots.filter(_belongs(part))).update(
-            state=Slot.State.OPEN, reviewer=None, lease_token=None, lease_until=None, decision=None
-        )
-        for part in parts
-    )
-
-
-def _unlocked(slots: QuerySet[Slot]) -> QuerySet[Slot]:
-    """Those that nobody is deciding at this moment; the next filling looks at the others."""
-    free = slots.select_for_update(skip_locked=True, of=("self",))
-    return Slot.objects.filter(pk__in=list(free.values_list("pk", flat=True)))
-
-
-def _open_missing(queue: Queue, part: QuerySet[CompletionState]) -> int:
-    fitting, params = part.values_list("completion_id").query.sql_with_params()
+def _close_others(queue: Queue, planned: Planned) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(
-            _OPEN.format(fitting=fitting),
-            [
-                queue.pk,
-                queue.required_reviews,
-                *params,
-                queue.required_reviews,
-                queue.pk,
-            ],
-        )
+        cursor.execute(_CLOSE.format(planned=planned.table), [queue.pk, *planned.params])
+
+
+def _renew(queue: Queue, planned: Planned) -> int:
+    """Open those again that were closed, and count them."""
+    with connection.cursor() as cursor:
+        cursor.execute(_RENEW.format(planned=planned.table), [*planned.params, queue.pk])
+        (num,) = cursor.fetchone()
+        return int(num)
+
+
+def _open_missing(queue: Queue, planned: Planned) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN.format(planned=planned.table), [queue.pk, *planned.params, queue.pk])
         return int(cursor.rowcount)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from distill.logic.rules import RULES
 from distill.models import CompletionState, Recipe, Verdict
 from distill.services.snapshots import take_snapshot
 from tests.builders import (
@@ -150,10 +151,9 @@ def test_an_unknown_dataset_names_those_that_are_there(dataset):
 
 
 def test_a_models_text_cannot_write_over_the_terminal(dataset):
-    bad = {"hypothesis": "\x1b[2J Measured warming of 2 K raises growth.", "methodology": "x"}
-    one = make_completion(dataset=dataset, fields=bad)
-    make_judgement(one, scores={"grounding": 0.9}, **asked_as())
-    assert "\x1b" not in what_if("gate.min_mean=0", *(f"rules.{code}=off" for code in _SWITCHES))
-
-
-_SWITCHES = ("too_short", "empty_field", "off_source", "no_procedure", "no_prediction", "cut_short")
+    bad = PAIR | {"hypothesis": f"\x1b[2J{PAIR['hypothesis']}"}
+    one = make_completion(dataset=dataset, fields=bad, text=json.dumps(bad))
+    make_judgement(one, scores={"grounding": 0.3, "plausibility": 0.3}, **asked_as())
+    told = what_if("gate.min_mean=0", *(f"rules.{rule.switch}=off" for rule in RULES))
+    assert "�[2J" in told
+    assert "\x1b" not in told
