@@ -8,12 +8,13 @@ from typing import Any
 from django import forms
 
 from distill.logic.reasons import REVIEWER_REASONS, Reason
+from distill.logic.storable import storable
 from distill.models import Decision
+from review.logic.edited_fields import MOST_CHARS, posted_fields
 from review.logic.leases import HAND_SIZE
 
 _LONGEST_MS = 24 * 3600 * 1000
 _LARGEST_ID = 2**63 - 1
-_MOST_CHARACTERS = 50_000
 LEFT, RIGHT = "left", "right"
 _KINDS = (
     *(Decision.Kind.ACCEPT, Decision.Kind.REJECT, Decision.Kind.EDIT, Decision.Kind.SKIP),
@@ -43,7 +44,7 @@ class DecisionForm(CardForm):
         error_messages={"invalid_choice": "That is not a reason that a reviewer gives."},
     )
     note = forms.CharField(max_length=2000, required=False)
-    fields_json = forms.CharField(max_length=_MOST_CHARACTERS, required=False, strip=False)
+    fields_json = forms.CharField(max_length=2 * MOST_CHARS, required=False, strip=False)
     active_ms = forms.CharField(required=False)
 
     def clean_active_ms(self) -> int | None:
@@ -63,17 +64,15 @@ class DecisionForm(CardForm):
             given = None
         if not isinstance(given, dict) or not all(isinstance(v, str) for v in given.values()):
             raise forms.ValidationError("An edit is a text for each field.")
-        return given
+        return {name: storable(words) for name, words in given.items()}
 
     def clean(self) -> dict[str, Any]:
-        """Without the script an edit's words come each in a field of their own: `field.<name>`."""
+        """Without the script an edit's words come each in a field of their own."""
         cleaned = super().clean() or {}
         if cleaned.get("kind") == Decision.Kind.EDIT and not cleaned.get("fields_json"):
-            cleaned["fields_json"] = {
-                name.removeprefix("field."): str(value)[:_MOST_CHARACTERS]
-                for name, value in self.data.items()
-                if name.startswith("field.")
-            }
+            cleaned["fields_json"] = posted_fields(
+                {name: str(value) for name, value in self.data.items()}
+            )
         return cleaned
 
     @property

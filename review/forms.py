@@ -14,7 +14,7 @@ from review.logic.queue_filter import QueueFilter
 from review.models import Queue
 from review.queries.choices import domains_of, templates_of
 from review.queries.matching import queue_filter
-from review.services.create import MOST_REVIEWS
+from review.queries.planned import MOST_REVIEWS
 
 _GATE_REASONS = [(reason.value, reason.label) for reason in Reason if reason.stage != Stage.REVIEW]
 

@@ -9,7 +9,11 @@ from typing import Literal
 OutcomeName = Literal["accepted", "rejected"]
 BasisName = Literal["single", "unanimous", "legacy"]
 
-_OUTCOMES: dict[str, OutcomeName] = {"accept": "accepted", "reject": "rejected"}
+_OUTCOMES: dict[str, OutcomeName] = {
+    "accept": "accepted",
+    "edit": "accepted",
+    "reject": "rejected",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,11 @@ class Outcome:
 def resolve_outcome(opinions: Iterable[Opinion]) -> Outcome | None:
     """What the decisions that stand come to; None where there is no label (yet).
 
-    1. Only accept and reject count, and only those that have not been undone.
+    1. Only accept, edit and reject count, and only those that have not been undone.
     2. The strictest of the queues that they were made in says how many are wanted.
     3. One wanted: the earliest is the label. Several: the earliest so many have to agree. Until
-       they are there, and where they disagree, there is no label: no silent majority.
+       they are there, and where they disagree, there is no label: no silent majority. Where they
+       agree to accept, the label rests on the earliest edit of them, so that its words are taken.
     4. Further ones are kept beside it, and count once an earlier one is undone: nothing that a
        latecomer overwrites.
     5. Legacy ones count only where nobody has decided here.
@@ -55,9 +60,10 @@ def resolve_outcome(opinions: Iterable[Opinion]) -> Outcome | None:
         return _outcome(standing[0], "legacy") if standing else None
     num_wanted = max(one.required_reviews for one in made_here)
     counted = made_here[:num_wanted]
-    if len(counted) < num_wanted or len({one.kind for one in counted}) > 1:
+    if len(counted) < num_wanted or len({_OUTCOMES[one.kind] for one in counted}) > 1:
         return None
-    return _outcome(counted[0], "unanimous" if num_wanted > 1 else "single")
+    resting_on = next((one for one in counted if one.kind == "edit"), counted[0])
+    return _outcome(resting_on, "unanimous" if num_wanted > 1 else "single")
 
 
 def _outcome(opinion: Opinion, basis: BasisName) -> Outcome:

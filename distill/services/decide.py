@@ -10,10 +10,15 @@ from django.db import transaction
 
 from distill.logic.errors import ConflictError, InputError
 from distill.logic.reasons import REVIEWER_REASONS, Reason
-from distill.models import CompletionState, Decision
+from distill.models import Completion, CompletionState, Decision
 from distill.services.relabel import relabel
 
 COMPARISONS = (Decision.Kind.PREFER, Decision.Kind.PREFER_RIVAL, Decision.Kind.TIE)
+_DONE = {
+    Decision.Kind.ACCEPT: "accepted",
+    Decision.Kind.EDIT: "edited",
+    Decision.Kind.REJECT: "rejected",
+}
 KINDS = tuple(kind for kind in Decision.Kind if kind != Decision.Kind.UNDO)
 
 
@@ -35,7 +40,9 @@ def record_decision(
 ) -> Decision:
     """Add one decision and derive the label; the same `client_id` again returns what is stored.
 
-    Accept and reject count for the label (`logic.labels.resolve_outcome` says how), skip does not.
+    Accept, edit (with the person's own words in `fields`) and reject count for the label
+    (`logic.labels.resolve_outcome` says how); a skip, a flag for a lead and a comparison with the
+    completion `rival_id` do not.
     `required_reviews` is how many the queue wants of the completion; a decision made elsewhere and
     imported is legacy. A person decides a completion once: who has accepted or rejected it gets a
     ConflictError until that is undone. Raises InputError for what is no decision of a reviewer.
@@ -50,6 +57,8 @@ def record_decision(
         stored = Decision.objects.filter(client_id=client_id).first()
         if stored is None:
             _refuse_second(completion_id, reviewer)
+            if fields:
+                _check_words(completion_id, fields)
             # Another completion's decision may take the same client id at this very moment.
             stored, _ = Decision.objects.get_or_create(
                 client_id=client_id,
@@ -85,6 +94,19 @@ def _check(kind: str, reasons: Collection[Reason]) -> None:
         raise InputError(f"{unknown[0]!s} is not a reason that a reviewer gives.")
 
 
+def _check_words(completion_id: int, fields: Mapping[str, str]) -> None:
+    """An edit gives each field of the completion, none of them blank, and changes something."""
+    stored: dict[str, object] = Completion.objects.values_list("fields", flat=True).get(
+        pk=completion_id
+    )
+    if set(fields) != set(stored):
+        raise InputError(f"An edit must give each field of the answer: {', '.join(stored)}.")
+    if blank := [name for name, words in fields.items() if not words.strip()]:
+        raise InputError(f"The edit leaves {blank[0]} empty: write something, or reject it.")
+    if all(words == str(stored[name]) for name, words in fields.items()):
+        raise InputError("Nothing is changed: accept it as it is.")
+
+
 def _lock(completion_id: int) -> None:
     """Let the decisions of one completion come one after the other."""
     states = CompletionState.objects.select_for_update().filter(pk=completion_id)
@@ -96,9 +118,9 @@ def _refuse_second(completion_id: int, reviewer: User) -> None:
     mine = Decision.objects.filter(
         completion=completion_id,
         reviewer=reviewer,
-        kind__in=(Decision.Kind.ACCEPT, Decision.Kind.REJECT),
+        kind__in=_DONE,
         undone_by=None,
     ).first()
     if mine is not None:
-        done = "accepted" if mine.kind == Decision.Kind.ACCEPT else "rejected"
+        done = _DONE[Decision.Kind(mine.kind)]
         raise ConflictError(f"You have {done} this completion already; undo that to change it.")

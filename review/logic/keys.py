@@ -15,7 +15,7 @@ from distill.logic.reasons import REVIEWER_REASONS, Reason
 
 Action = Literal[
     "accept", "reject", "edit", "skip", "flag", "note", "undo",
-    "newer", "older", "judge", "parent", "diff", "context", "extend",
+    "newer", "older", "judge", "marks", "parent", "diff", "context", "extend",
     "search", "help", "go", "left", "right", "tie",
 ]  # fmt: skip
 Group = Literal["decide", "look", "go"]
@@ -64,6 +64,7 @@ KEYS: tuple[Key, ...] = (
     Key("v", "judge", "Judge", "Show what the judges said; your decision is marked for it"),
     Key("p", "parent", "Earlier", "Show or hide the earlier attempts and why they fell"),
     Key("d", "diff", "Changes", "Show or hide what changed between attempts"),
+    Key("h", "marks", "Marks", "Show or hide what is marked in the texts"),
     Key("i", "context", "Source", "Show or hide the source"),
     Key("k", "older", "Older", "Look at the decision before, without changing it"),
     Key("j", "newer", "Newer", "Look at the decision after, and back to the card"),
@@ -77,7 +78,11 @@ PAIR_KEYS: tuple[Key, ...] = (
     Key("a", "left", "Left", "The left one is better", "decide"),
     Key("l", "right", "Right", "The right one is better", "decide"),
     Key("t", "tie", "Tie", "Neither is better", "decide"),
-    *(key for key in KEYS if key.action not in ("accept", "reject", "edit", "diff", "parent")),
+    *(
+        key
+        for key in KEYS
+        if key.action not in ("accept", "reject", "edit", "diff", "parent", "marks")
+    ),
 )
 """Where two completions are compared."""
 

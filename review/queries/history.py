@@ -33,7 +33,9 @@ def standing_decisions(*, queue_id: int, reviewer: User) -> QuerySet[Decision]:
 def last_decisions(*, queue_id: int, reviewer: User, count: int = 10) -> list[Decision]:
     """The last ones that stand, with what the card's history shows: title, judges' scores."""
     standing = standing_decisions(queue_id=queue_id, reviewer=reviewer)
-    return list(standing.select_related("completion__sample", "completion__state_row")[:count])
+    related = standing.select_related("completion__sample", "completion__state_row")
+    # The texts are long, and of all that only the title is shown.
+    return list(related.defer("completion__text", "completion__fields", "fields")[:count])
 
 
 def decision_before(*, queue_id: int, reviewer: User, back: int) -> Decision | None:

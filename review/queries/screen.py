@@ -11,18 +11,19 @@ from typing import Literal
 
 from django.contrib.auth.models import User
 
-from distill.logic.reasons import Stage
 from distill.logic.types import Evidence
 from distill.models import Decision, Judgement
-from distill.queries.sent_messages import read_evidence
 from review.logic.leases import clock, seconds_left
 from review.logic.panes import Pane, panes
+from review.logic.priority import label_of
 from review.models import Queue, Slot
 from review.queries.counts import SlotCounts, my_decisions_since, next_free_at, slot_counts
+from review.queries.drafts import EditForm, edit_forms
 from review.queries.guidelines import Guidelines, guidelines_of
 from review.queries.history import last_decisions
 from review.queries.judged import judgements_of
 from review.queries.lineage import EarlierAttempt, earlier_attempts
+from review.queries.marked_texts import MarkedTexts, marked_texts
 from review.queries.proof import prove_card
 from review.queries.slots import claimable_slots, hand
 
@@ -46,11 +47,18 @@ class Card:
     flags: list[Evidence]
     judgements: Sequence[Judgement]
     is_swapped: bool
+    texts: MarkedTexts
+    edit: EditForm
     decision_key: uuid.UUID = field(default_factory=uuid.uuid4)
 
     @property
     def clock(self) -> str:
         return clock(self.seconds_left)
+
+    @property
+    def why(self) -> str:
+        """Why it comes early, in words; nothing where it comes in its turn."""
+        return label_of(self.slot.why)
 
     @property
     def is_over(self) -> bool:
@@ -110,7 +118,7 @@ def review_screen(*, queue: Queue, reviewer: User, now: datetime, midnight: date
     return Screen(
         queue=queue,
         guidelines=guidelines,
-        cards=read_cards(slots, now=now),
+        cards=read_cards(slots, reviewer=reviewer, now=now),
         emptiness=None
         if slots or not guidelines.is_read
         else _emptiness(queue, reviewer, counts, now),
@@ -120,28 +128,29 @@ def review_screen(*, queue: Queue, reviewer: User, now: datetime, midnight: date
     )
 
 
-def read_cards(slots: Sequence[Slot], *, now: datetime) -> list[Card]:
+def read_cards(slots: Sequence[Slot], *, reviewer: User, now: datetime) -> list[Card]:
     """The slots, with their relations, as cards."""
+    completions = [slot.completion for slot in slots]
     judgements = judgements_of([slot.completion_id for slot in slots if slot.judge_seen])
-    return [_card(slot, judgements.get(slot.completion_id, ()), now) for slot in slots]
-
-
-def _card(slot: Slot, judgements: Sequence[Judgement], now: datetime) -> Card:
-    completion, rival = slot.completion, slot.rival
-    verdict = completion.state_row.verdict
-    evidence = read_evidence(verdict) if verdict else ()
-    return Card(
-        slot=slot,
-        panes=panes(completion.fields, text=completion.text),
-        rival_panes=panes(rival.fields, text=rival.text) if rival else [],
-        seconds_left=seconds_left(until=slot.lease_until, now=now),
-        is_stand_in=completion.teacher.startswith("offline:"),
-        earlier=earlier_attempts(completion),
-        # What judge or gate say stays hidden: the card is decided blind.
-        flags=[one for one in evidence if one.reason.is_flag and one.reason.stage is Stage.RULES],
-        judgements=judgements,
-        is_swapped=is_swapped(slot),
-    )
+    texts = marked_texts(completions)
+    edits = edit_forms(completions, reviewer=reviewer)
+    return [
+        Card(
+            slot=slot,
+            panes=panes(slot.completion.fields, text=slot.completion.text),
+            rival_panes=panes(slot.rival.fields, text=slot.rival.text) if slot.rival else [],
+            seconds_left=seconds_left(until=slot.lease_until, now=now),
+            is_stand_in=slot.completion.teacher.startswith("offline:"),
+            earlier=earlier_attempts(slot.completion),
+            # What judge or gate say stays hidden: the card is decided blind.
+            flags=[one for one in texts[slot.completion_id].findings if one.reason.is_flag],
+            judgements=judgements.get(slot.completion_id, ()),
+            is_swapped=is_swapped(slot),
+            texts=texts[slot.completion_id],
+            edit=edits[slot.completion_id],
+        )
+        for slot in slots
+    ]
 
 
 def is_swapped(slot: Slot) -> bool:

@@ -11,7 +11,6 @@ from review.models import Slot
 CARD_RELATIONS = (
     "queue__dataset",
     "completion__sample",
-    "completion__state_row__verdict",
     "rival",
 )
 

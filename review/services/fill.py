@@ -69,6 +69,9 @@ ON CONFLICT DO NOTHING
 """
 
 
+_MANY = 1_000
+
+
 def fill_queues(*, dataset_id: int) -> int:
     """Fill each queue of the dataset that is not closed; return how many slots were opened.
 
@@ -117,4 +120,8 @@ def _renew(queue: Queue, planned: Planned) -> int:
 def _open_missing(queue: Queue, planned: Planned) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_OPEN.format(planned=planned.table), [queue.pk, *planned.params, queue.pk])
-        return int(cursor.rowcount)
+        num_opened = int(cursor.rowcount)
+        if num_opened > _MANY:
+            # Else the planner thinks of an empty table until the database looks by itself.
+            cursor.execute("ANALYZE review_slot")
+        return num_opened

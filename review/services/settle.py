@@ -16,6 +16,7 @@ from distill.logic.reasons import Reason
 from distill.models import Decision
 from distill.services.decide import record_decision
 from review.models import Slot
+from review.services.drop_draft import drop_draft
 from review.services.satisfied import close_satisfied
 from review.services.turns import wait_turn
 
@@ -88,6 +89,8 @@ def settle_slot(
         )
         if is_repeated:
             return Settled(decision, Standing.REPEATED)
+        if kind != Decision.Kind.SKIP:
+            drop_draft(completion_id=completion_id, reviewer=reviewer)
         is_placed = place is not None and _move(place, decision)
         close_satisfied(slots, except_for=place)
         if place is None or not is_placed:

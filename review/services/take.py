@@ -12,13 +12,16 @@ from review.services.extend import extend_leases
 from review.services.fill import fill_queue
 
 
-def take_cards(*, queue_id: int, reviewer: User, count: int = 1, now: datetime) -> int:
+def take_cards(
+    *, queue_id: int, reviewer: User, count: int = 1, renews: bool = True, now: datetime
+) -> int:
     """See that the reviewer holds `count` cards, if there are so many; return how many they hold.
 
-    Those that are held get a fresh lease. When nothing is left, what belongs into the queue since
+    Those that are held get a fresh lease, unless the page sees to that by itself. When nothing is left, what belongs into the queue since
     then is looked for once. Raises ConflictError while the guidelines have not been read.
     """
-    extend_leases(queue_id=queue_id, reviewer=reviewer, now=now)
+    if renews:
+        extend_leases(queue_id=queue_id, reviewer=reviewer, now=now)
     held = held_slots(queue_id=queue_id, reviewer=reviewer).count()
     if held < count:
         held += len(claim_next(queue_id=queue_id, reviewer=reviewer, count=count - held, now=now))

@@ -109,11 +109,17 @@ def read(request: AuthedRequest, queue_id: int) -> HttpResponse:
     return _answer(request, queue_id, _take(request, queue_id))
 
 
-def _take(request: AuthedRequest, queue_id: int) -> str:
+def _take(request: AuthedRequest, queue_id: int, *, renews: bool = True) -> str:
     """Put cards before the person; what is said where the queue gives none yet."""
     count = HandForm(request.POST).size
     try:
-        take_cards(queue_id=queue_id, reviewer=request.user, count=count, now=timezone.now())
+        take_cards(
+            queue_id=queue_id,
+            reviewer=request.user,
+            count=count,
+            renews=renews,
+            now=timezone.now(),
+        )
     except ConflictError as error:
         return str(error)
     return ""
@@ -133,7 +139,8 @@ def decide(request: AuthedRequest, queue_id: int) -> HttpResponse:
     except (ConflictError, InputError) as error:
         said = str(error)
     # Where the guidelines have changed meanwhile, the screen shows them in place of a card.
-    _take(request, queue_id)
+    # The script's page renews its leases by itself, while somebody works.
+    _take(request, queue_id, renews=not request.htmx)
     return _answer(request, queue_id, said)
 
 

@@ -16,6 +16,7 @@ export function startKeys({ stage, act, looks, say }) {
   const decide = (action, name) => {
     if (looks.isPast()) return say(`You look at an older decision: press Esc first, then ${name}.`);
     if (!stage.card) return say("There is no card to decide.");
+    if (looks.isEditing()) return say("You edit this card: save the edit, or leave it with Esc.");
     if (!stage.isArmed) return say(`${stage.title}: the card has just come. Press ${name} again.`);
     if (action === "reject") return act.isRejecting() ? undefined : act.askReason();
     act.decide(action);

@@ -1,4 +1,7 @@
 // Everything that looks at a card and decides nothing: judge, earlier attempts, source, older decisions.
+import { isEditing, openEdit } from "./review-edit.js";
+import { equipSwitches, toggleSwitch } from "./review-switch.js";
+
 const byId = (id) => document.getElementById(id);
 
 export function startLooks({ review, stage, act, say }) {
@@ -38,7 +41,11 @@ export function startLooks({ review, stage, act, say }) {
     stage.card?.focus({ preventScroll: true });
     say("Back to the card.");
   };
-  document.addEventListener("review:card", leave);
+  document.addEventListener("review:card", () => {
+    leave();
+    if (stage.card) equipSwitches(stage.card);
+  });
+  if (stage.card) equipSwitches(stage.card);
 
   const toggle = (selector, name) => {
     const parts = [...(stage.card?.querySelectorAll(selector) ?? [])];
@@ -57,10 +64,7 @@ export function startLooks({ review, stage, act, say }) {
     newer: () => (back ? showPast(back - 1) : say("This is the newest.")),
     note: () => byId("decide").elements.note.focus(),
     parent: () => toggle("[data-lineage] > details", "earlier attempt"),
-    diff() {
-      review.classList.toggle("hides-changes");
-      say(review.classList.contains("hides-changes") ? "Changes are hidden." : "Changes are shown.");
-    },
+    diff: () => say(toggleSwitch(stage.card ?? review, "diff") || "This card has no earlier attempt."),
     context() {
       review.classList.toggle("hides-source");
       say(review.classList.contains("hides-source") ? "The source is hidden." : "The source is shown.");
@@ -79,7 +83,19 @@ export function startLooks({ review, stage, act, say }) {
       fill(card.querySelector("[data-judge]"), answer.text);
       say("What the judges said is shown; your decision will say so.");
     },
-    edit: () => say("Editing is on its way."),
+    marks: () => say(toggleSwitch(stage.card ?? review, "marks") || "This card has no marks."),
+    isEditing: () => Boolean(stage.card) && isEditing(stage.card),
+    edit() {
+      if (!stage.card) return say("There is no card to edit.");
+      const isOpen = openEdit(stage.card, {
+        onSave: (fields) => act.decide("edit", { fields_json: JSON.stringify(fields) }),
+        onLeave() {
+          stage.card?.focus({ preventScroll: true });
+          say("Edit left; your draft is kept.");
+        },
+      });
+      say(isOpen ? "Edit: Ctrl and Enter saves it as accepted, Esc leaves it." : "This answer has no fields that could be edited.");
+    },
   };
 
   review.addEventListener("click", (event) => {

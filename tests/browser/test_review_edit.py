@@ -96,7 +96,7 @@ def test_what_is_typed_is_kept_checked_and_saved(edit: SimpleNamespace) -> None:
     area.press("Control+Enter")
     edit.page.wait_for_function("said.length === 1")
     assert len(said(edit)) == 1
-    assert "a" in said(edit)[0]["hypothesis"]  # type: ignore[index]
+    assert "a" in said(edit)[0]["hypothesis"]
     assert len(edit.drafts) == 1, "what was checked is not sent again"
     assert not edit.page.evaluate("editing()")
 

@@ -22,6 +22,7 @@ from distill.models import Decision, Export, Label
 from distill.services.export import export_dataset
 from review.logic.keys import KEYS, key_of
 from review.models import Queue, Slot
+from review.services.save_keys import save_keys
 from tests.builders import PASSWORD, make_judgement, make_queue, make_user
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -193,7 +194,7 @@ def test_only_mapped_keys_send_a_request(open_queue):
     for key in (*(one for one in printable if one not in mapped), *UNMAPPED):
         screen.page.keyboard.press(key)
     assert sent == []
-    silent = {"reject", "edit", "note", "newer", "parent", "diff", "context", "help", "go"}
+    silent = {"reject", "edit", "marks", "note", "newer", "parent", "diff", "context", "help", "go"}
     for key_pressed in (key.key for key in KEYS if key.action in silent):
         screen.press(key_pressed)
         screen.press("Escape")
@@ -523,3 +524,49 @@ def test_the_judge_is_shown_when_asked_for_and_the_decision_says_so(open_queue):
     screen.settled(2)
     seen = Decision.objects.order_by("id").values_list("judge_seen", flat=True)
     assert list(seen) == [True, False]
+
+
+def test_an_edit_is_kept_checked_and_saved_as_accepted(open_queue):
+    screen = open_queue(3)
+    slot = Slot.objects.get(pk=screen.page.locator("#card").get_attribute("data-slot") or 0)
+    original = dict(slot.completion.fields)
+    screen.page.keyboard.press("e")
+    area = screen.page.locator("#card textarea").first
+    expect(area).to_be_focused()
+    area.fill("Drought halves the activity of nitrifiers <b>within a week</b>.")
+    expect(screen.page.locator("#card .review-saved")).to_contain_text("Draft saved")
+    area.press("Escape")
+    expect(screen.page.locator("#status")).to_contain_text("your draft is kept")
+    screen.page.reload()
+    screen.press("e")
+    expect(area).to_have_value("Drought halves the activity of nitrifiers <b>within a week</b>.")
+    for _ in range(2):
+        if Decision.objects.exists():
+            break
+        area.press("Control+Enter")
+        screen.page.wait_for_timeout(800)
+    screen.settled(1)
+    decision = Decision.objects.get()
+    assert (decision.kind, decision.completion_id) == ("edit", slot.completion_id)
+    assert decision.fields["hypothesis"].startswith("Drought halves")
+    assert decision.fields["methodology"] == original["methodology"]
+    assert Label.objects.get().outcome == "accepted"
+
+
+def test_ones_own_keys_act_and_the_usual_ones_do_not(open_queue, anna):
+    save_keys(reviewer=anna, keys={"accept": "y"}, is_on=True)
+    screen = open_queue(3)
+    screen.press("a")
+    assert screen.posts == []
+    screen.press("y")
+    screen.settled(1)
+    assert Decision.objects.get().kind == "accept"
+
+
+def test_who_switches_keys_off_has_buttons(open_queue, anna):
+    save_keys(reviewer=anna, keys={}, is_on=False)
+    screen = open_queue(2)
+    screen.press("a", "x", "1", "s", "u", "?")
+    assert screen.posts == []
+    screen.page.get_by_role("button", name="Accept").click()
+    screen.settled(1)

@@ -84,8 +84,8 @@ def test_the_card_says_what_the_gate_and_people_said_and_what_changed(client):
         "Judge score below the threshold",
         "Method too vague",
         "how &lt;many&gt;?",
-        "<del>&lt;b&gt;24&lt;/b&gt; </del>",
-        "<ins>&lt;i&gt;36&lt;/i&gt; </ins>",
+        "&lt;b&gt;24&lt;/b&gt; <span",
+        "&lt;i&gt;36&lt;/i&gt; <span",
     ):
         assert text in page, text
     assert "0.43" not in page, "the judge's score stays hidden"

@@ -51,7 +51,7 @@ def shared_queue(dataset, **fields) -> Queue:
     return queue
 
 
-def chosen(queue) -> list[tuple]:
+def chosen(queue) -> list[tuple[object, ...]]:
     rows = queue.slots.order_by("completion", "number")
     return list(
         rows.values_list("completion", "number", "required_reviews", "priority", "is_random")
