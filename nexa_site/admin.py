@@ -10,7 +10,7 @@ from django.db.models import ManyToManyField, QuerySet
 from django.http import HttpRequest
 
 from distill.http import has_role
-from nexa_site.models import ApiToken
+from nexa_site.models import ApiToken, PolicyViolation
 
 
 class NexaAdminSite(AdminSite):
@@ -86,6 +86,35 @@ class ApiTokenAdmin(ModelAdmin[Any]):
 def show_tokens() -> None:
     """Show who has which tokens for the API. Here, not by a decorator: this module makes the site."""
     site.register(ApiToken, ApiTokenAdmin)
+
+
+class PolicyViolationAdmin(ModelAdmin[Any]):
+    """What browsers have stopped, the latest first: to look at, and to delete what is mended."""
+
+    list_display = ("last_at", "directive", "blocked", "page", "times", "last_source")
+    list_filter = ("directive",)
+    search_fields = ("blocked", "page")
+    ordering = ("-last_at",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return has_role(request.user, "operator")
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return has_role(request.user, "operator")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return has_role(request.user, "operator")
+
+
+def show_violations() -> None:
+    """Show operators what browsers have stopped."""
+    site.register(PolicyViolation, PolicyViolationAdmin)
 
 
 def offer_training() -> None:

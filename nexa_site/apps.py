@@ -25,9 +25,11 @@ class NexaAdminConfig(AdminConfig):
             explain_roles,
             offer_training,
             show_tokens,
+            show_violations,
         )
 
         close_schedules()
         explain_roles()
         offer_training()
         show_tokens()
+        show_violations()

@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonR
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST, require_safe
 
 from distill.http import (
     AuthedRequest,
@@ -19,7 +20,10 @@ from distill.http import (
     require_role,
     role_names,
 )
+from distill.logic.errors import InputError
 from nexa_site import queries
+from nexa_site.logic.policy_reports import BATCH, MAX_BYTES, ONE, read_reports
+from nexa_site.services.note_violations import note_violations
 from review.services.follow import open_missing_queues
 
 _COUNTS_SECONDS = 10
@@ -37,6 +41,25 @@ def healthz(request: HttpRequest) -> JsonResponse:
     except DatabaseError:
         return JsonResponse({"web": "ok", "database": "no answer"}, status=503)
     return JsonResponse({"web": "ok", "database": "ok"})
+
+
+@csrf_exempt
+@login_not_required
+@require_POST
+def csp_report(request: HttpRequest) -> HttpResponse:
+    """Take a browser's report of what the content security policy stopped; no login, no token."""
+    if request.content_type not in (ONE, BATCH):
+        return HttpResponse(f"Send {ONE} or {BATCH}.", status=415, content_type="text/plain")
+    body = request.read(MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
+        message = f"A report may have {MAX_BYTES:,} bytes."
+        return HttpResponse(message, status=413, content_type="text/plain")
+    try:
+        violations = read_reports(body, content_type=request.content_type)
+    except InputError as error:
+        return HttpResponseBadRequest(str(error), content_type="text/plain")
+    note_violations(violations, now=timezone.now())
+    return HttpResponse(status=204)
 
 
 def bad_request(_request: HttpRequest, exception: Exception) -> HttpResponse:
