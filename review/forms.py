@@ -8,9 +8,10 @@ from typing import Any, cast
 from django import forms
 from pydantic import ValidationError
 
-from distill.logic.reasons import Reason, Stage
+from distill.logic.reasons import REVIEWER_REASONS, Reason, Stage
 from distill.models import Dataset
 from review.logic.queue_filter import QueueFilter
+from review.logic.ways import MOST_RANDOM, Ways
 from review.models import Queue
 from review.queries.choices import domains_of, templates_of
 from review.queries.matching import queue_filter
@@ -75,6 +76,14 @@ class QueueForm(forms.Form):
         initial=100,
         help_text="So many of what fits, evenly chosen; always the same ones.",
     )
+    near = forms.FloatField(
+        label="Near the threshold",
+        required=False,
+        min_value=0,
+        max_value=1,
+        widget=forms.NumberInput(attrs={"step": "0.01"}),
+        help_text="Only mean scores so near to the gate's threshold, on either side: 0.05 say.",
+    )
     flagged = forms.BooleanField(
         label="Only flagged ones",
         required=False,
@@ -87,6 +96,29 @@ class QueueForm(forms.Form):
         initial=1,
         help_text="By so many different people. With two or more there is a label only when all "
         "agree.",
+    )
+    mode = forms.ChoiceField(choices=Queue.Mode.choices, initial=Queue.Mode.BLIND, required=False)
+    overlap_share = forms.IntegerField(
+        label="Overlap in percent",
+        required=False,
+        min_value=0,
+        max_value=100,
+        initial=100,
+        help_text="So many completions get all reviews, the others one. Agreement needs some.",
+    )
+    random_share = forms.IntegerField(
+        label="Random stream in percent",
+        required=False,
+        min_value=0,
+        max_value=MOST_RANDOM,
+        initial=15,
+        help_text="So many cards come by chance, the others what most needs a look first. 15 to 20 "
+        "keep agreement and the judge honestly measured.",
+    )
+    reject_reasons = _boxes(
+        "Reasons of a rejection",
+        "None means all nine. Digits follow this order.",
+        [(reason.value, reason.label) for reason in REVIEWER_REASONS],
     )
     guidelines = forms.CharField(
         required=False,
@@ -106,7 +138,10 @@ class QueueForm(forms.Form):
         "attempts",
         "share",
         "flagged",
+        "near",
     )
+
+    WAYS = ("mode", "overlap_share", "random_share", "reject_reasons")
 
     def __init__(
         self,
@@ -127,7 +162,8 @@ class QueueForm(forms.Form):
             for name in self.FILTER:
                 del self.fields[name]
         if is_settled:
-            del self.fields["required_reviews"]
+            for name in ("required_reviews", *self.WAYS):
+                del self.fields[name]
 
     def _offer(self, name: str, known: Sequence[str], chosen: Sequence[str]) -> None:
         """One box for each value that the dataset has; no question where there is but one."""
@@ -136,6 +172,16 @@ class QueueForm(forms.Form):
         field.choices = [(value, value or "none given") for value in values]
         if len(values) < 2 and not chosen:
             field.widget = forms.MultipleHiddenInput()
+
+    @property
+    def ways(self) -> Ways | None:
+        """How the queue is worked through; None where that can change no more."""
+        if "mode" not in self.fields:
+            return None
+        said = {name: self.cleaned_data[name] for name in self.WAYS}
+        said["reject_reasons"] = tuple(said["reject_reasons"])
+        # What is left empty is as usual.
+        return Ways(**{name: value for name, value in said.items() if value not in (None, "")})
 
     @property
     def num_reviews(self) -> int:
@@ -170,4 +216,5 @@ def _initial(queue: Queue, wanted: QueueFilter) -> dict[str, Any]:
         "name": queue.name,
         "required_reviews": queue.required_reviews,
         "guidelines": queue.guidelines,
+        **{name: getattr(queue, name) for name in QueueForm.WAYS},
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from django.utils import timezone
+
 from distill.tasks import enqueue
 from review.services.fill import fill_queue
 from review.services.follow import follow_runs, open_missing_queues
+from review.services.release import release_expired
 
 
 def enqueue_fill(queue_id: int) -> None:
@@ -18,6 +21,10 @@ def run_fill(queue_id: int) -> None:
 
 
 def run_follow() -> None:
-    """Bring the queues up to date with the gate; the second time there is nothing to do."""
+    """Bring the queues up to date with the gate, and open what was claimed and left.
+
+    The second time there is nothing to do.
+    """
+    release_expired(now=timezone.now())
     open_missing_queues()
     follow_runs()

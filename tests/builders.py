@@ -38,6 +38,7 @@ from distill.models import (
 from distill.queries.opinions import stamps_of
 from distill.services.recipes import save_recipe
 from review.logic.queue_filter import QueueFilter
+from review.logic.ways import Ways
 from review.models import Queue
 from review.services.create import create_queue
 from review.services.fill import DEFAULT_NAME, fill_queue
@@ -285,11 +286,16 @@ def make_queue(
     """A queue, filled, after so many completions that passed the gate were added to its dataset.
 
     It is the dataset's own queue unless it is told what it wants. `readers` know its guidelines.
+    Nothing comes by chance: there is no random stream.
     """
     dataset = dataset or make_dataset()
     if wanted is None:
         queue = Queue.objects.create(
-            dataset=dataset, name=DEFAULT_NAME, is_default=True, required_reviews=required_reviews
+            dataset=dataset,
+            name=DEFAULT_NAME,
+            is_default=True,
+            required_reviews=required_reviews,
+            random_share=0,
         )
     else:
         queue = create_queue(
@@ -297,6 +303,7 @@ def make_queue(
             name=f"queue-{next(_numbers)}",
             wanted=wanted,
             required_reviews=required_reviews,
+            ways=Ways(random_share=0),
         )
     for _ in range(num_completions):
         make_completion(dataset=dataset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Left
 
 from distill.models import Decision
 from review.models import Slot
@@ -35,7 +36,11 @@ def last_decisions(*, queue_id: int, reviewer: User, count: int = 10) -> list[De
     standing = standing_decisions(queue_id=queue_id, reviewer=reviewer)
     related = standing.select_related("completion__sample", "completion__state_row")
     # The texts are long, and of all that only the title is shown.
-    return list(related.defer("completion__text", "completion__fields", "fields")[:count])
+    shown = related.only(
+        *("kind", "reasons", "created_at", "completion__state_row__mean_score"),
+        *("completion__sample__title", "completion__sample__source_key"),
+    )
+    return list(shown.annotate(beginning=Left("completion__sample__text", 200))[:count])
 
 
 def decision_before(*, queue_id: int, reviewer: User, back: int) -> Decision | None:

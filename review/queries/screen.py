@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -84,7 +84,9 @@ class Emptiness:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A card or a reason for its absence, how far the queue is, and one's last decisions.
+    """Cards or a reason for their absence, how far the queue is, and one's last decisions.
+
+    `until`: when the last of the leases ends, exactly, for the page to name it again.
 
     Where the guidelines are still to be read, they are what is on screen.
     """
@@ -93,6 +95,7 @@ class Screen:
     guidelines: Guidelines
     cards: list[Card]
     emptiness: Emptiness | None
+    until: datetime | None
     counts: SlotCounts
     num_today: int
     history: list[Decision]
@@ -103,25 +106,27 @@ class Screen:
         """The card on screen; the others of `cards` wait behind it."""
         return self.cards[0] if self.cards else None
 
-    @property
-    def until(self) -> str:
-        """When the last of the leases ends, exactly, for the page to name it again."""
-        ends = [card.slot.lease_until for card in self.cards if card.slot.lease_until]
-        return max(ends).isoformat() if ends else ""
 
-
-def review_screen(*, queue: Queue, reviewer: User, now: datetime, midnight: datetime) -> Screen:
-    """Read all that the screen shows; changes nothing and claims nothing."""
+def review_screen(
+    *,
+    queue: Queue,
+    reviewer: User,
+    now: datetime,
+    midnight: datetime,
+    have: Collection[int] = (),
+) -> Screen:
+    """Read all that the screen shows but for the cards that it has; claims and changes nothing."""
     guidelines = guidelines_of(queue, reader=reviewer)
     counts = slot_counts([queue.pk])[queue.pk]
-    slots = hand(queue_id=queue.pk, reviewer=reviewer) if guidelines.is_read else []
+    is_read = guidelines.is_read
+    slots = hand(queue_id=queue.pk, reviewer=reviewer, have=have) if is_read else []
+    lacking = [slot for slot in slots if slot.pk not in have]
     return Screen(
         queue=queue,
         guidelines=guidelines,
-        cards=read_cards(slots, reviewer=reviewer, now=now),
-        emptiness=None
-        if slots or not guidelines.is_read
-        else _emptiness(queue, reviewer, counts, now),
+        cards=read_cards(lacking, reviewer=reviewer, now=now),
+        until=max((slot.lease_until for slot in slots if slot.lease_until), default=None),
+        emptiness=None if slots or not is_read else _emptiness(queue, reviewer, counts, now),
         counts=counts,
         num_today=my_decisions_since(since=midnight, reviewer=reviewer),
         history=last_decisions(queue_id=queue.pk, reviewer=reviewer),

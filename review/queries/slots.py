@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.contrib.auth.models import User
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
@@ -42,7 +44,11 @@ def held_slots(*, queue_id: int, reviewer: User) -> QuerySet[Slot]:
     ).order_by("hand_order", F("priority").desc(), "id")
 
 
-def hand(*, queue_id: int, reviewer: User) -> list[Slot]:
-    """The slots that the person holds, with all that their cards show."""
-    held = held_slots(queue_id=queue_id, reviewer=reviewer)
-    return list(held.select_related(*CARD_RELATIONS))
+def hand(*, queue_id: int, reviewer: User, have: Collection[int] = ()) -> list[Slot]:
+    """The slots that the person holds, with all that their cards show; of those that the page has
+    (`have`) nothing but the slot.
+    """
+    held = list(held_slots(queue_id=queue_id, reviewer=reviewer))
+    missing = [slot.pk for slot in held if slot.pk not in have]
+    whole = Slot.objects.select_related(*CARD_RELATIONS).in_bulk(missing)
+    return [whole.get(slot.pk, slot) for slot in held]

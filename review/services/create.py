@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from distill.logic.errors import InputError
 from distill.models import Dataset
 from review.logic.queue_filter import QueueFilter
+from review.logic.ways import Ways
 from review.models import Queue
 from review.queries.planned import MOST_REVIEWS
 
@@ -19,6 +20,7 @@ def create_queue(
     wanted: QueueFilter,
     required_reviews: int = 1,
     guidelines: str = "",
+    ways: Ways | None = None,
     created_by: User | None = None,
 ) -> Queue:
     """Store a queue over what `wanted` takes of the dataset; `fill_queue` opens its slots.
@@ -36,6 +38,7 @@ def create_queue(
                 required_reviews=required_reviews,
                 guidelines=guidelines.strip(),
                 created_by=created_by,
+                **(ways or Ways()).as_row(),
             )
     except IntegrityError:
         raise name_taken(dataset, name) from None

@@ -47,6 +47,7 @@ def new_queue(request: AuthedRequest) -> HttpResponse:
             wanted=form.wanted,
             required_reviews=form.cleaned_data["required_reviews"],
             guidelines=form.cleaned_data["guidelines"],
+            ways=form.ways,
             created_by=request.user,
         )
     except DistillError as error:
@@ -82,6 +83,7 @@ def edit_queue(request: AuthedRequest, queue_id: int) -> HttpResponse:
             guidelines=form.cleaned_data["guidelines"],
             wanted=form.wanted if "gate" in form.fields else None,
             required_reviews=form.cleaned_data.get("required_reviews"),
+            ways=form.ways,
         )
     except DistillError as error:
         form.add_error(None, str(error))

@@ -225,7 +225,13 @@ def _show(request: AuthedRequest, queue_id: int, *, said: str = "") -> HttpRespo
     keys = own_keys(request.user, is_pairwise=queue.mode == Queue.Mode.PAIRWISE)
     reasons = reason_keys(queue.reject_reasons)
     context = {
-        "screen": review_screen(queue=queue, reviewer=request.user, now=now, midnight=midnight()),
+        "screen": review_screen(
+            queue=queue,
+            reviewer=request.user,
+            now=now,
+            midnight=midnight(),
+            have=HandForm(request.POST).slots,
+        ),
         "said": said,
         "keys": {key.action: key for key in keys.keys},
         "deciding": [k for k in keys.keys if k.group == "decide" and k.action != "undo"],
@@ -235,7 +241,6 @@ def _show(request: AuthedRequest, queue_id: int, *, said: str = "") -> HttpRespo
         "reason_keys": reasons,
         "key_map": key_map(keys.keys, reasons, is_on=keys.are_on)
         | {"places": {place.key: reverse(place.url) for place in PLACES} if keys.are_on else {}},
-        "have": HandForm(request.POST).slots,
     }
     template = "review/lane.html" if request.htmx else "review/queue.html"
     return render(request, template, context)

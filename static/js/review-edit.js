@@ -62,7 +62,8 @@ function startEdit(card, form, { onSave, onLeave }) {
       });
       if (response.headers.has("HX-Redirect")) return refuse("your login has ended. Log in again in another tab");
       if (![200, 409, 422].includes(response.status)) return refuse(`the server answered ${response.status}`);
-      place.innerHTML = await response.text();
+      const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
+      place.replaceChildren(...parsed.body.childNodes);
     } catch {
       return refuse("the server does not answer");
     }

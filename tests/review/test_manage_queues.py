@@ -12,6 +12,7 @@ from distill.http import RoleName
 from distill.logic.errors import ConflictError, InputError
 from distill.logic.reasons import Reason
 from review.logic.queue_filter import QueueFilter
+from review.logic.ways import Ways
 from review.models import Queue, Slot
 from review.queries.counts import CAP
 from review.services import edit as edit_service
@@ -96,10 +97,12 @@ def test_first_the_dataset_is_chosen(client, lead, dataset):
 
 
 def test_the_form_offers_what_the_dataset_has_and_counts(client, lead, dataset):
-    page = text_of(client.get(url("new_queue") + "?dataset=moss"))
+    answer = client.get(url("new_queue") + "?dataset=moss")
+    page = text_of(answer)
     for words in ("ecology", "soil", "Citation or bracketed reference", "<b>2</b> completions"):
         assert words in page
-    assert "Not falsifiable</label>" not in page, "the gate gives no reviewer's reasons"
+    offered = dict(answer.context["form"].fields["reasons"].choices)
+    assert Reason.NOT_FALSIFIABLE not in offered, "the gate gives no reviewer's reasons"
 
 
 @pytest.mark.parametrize("headers", [{}, PREVIEW])
@@ -362,3 +365,38 @@ def test_a_dataset_leads_to_a_queue_over_it(client, dataset):
     for role, offers in offered.items():
         client.force_login(make_user(role))
         assert (link in text_of(client.get(page))) == offers
+
+
+def test_how_it_is_worked_through_is_settled_with_the_first_decision(client, lead, dataset):
+    client.post(
+        reverse("review:new_queue"),
+        {
+            "dataset": dataset.name,
+            "name": "two eyes",
+            "gate": "both",
+            "attempts": "any",
+            "share": "100",
+            "required_reviews": "2",
+            "mode": "assisted",
+            "overlap_share": "40",
+            "random_share": "20",
+            "reject_reasons": ["unsafe"],
+        },
+    )
+    queue = Queue.objects.get(name="two eyes")
+    ways = (queue.mode, queue.overlap_share, queue.random_share, queue.reject_reasons)
+    assert ways == ("assisted", 40, 20, ["unsafe"])
+    slot = queue.slots.first()
+    Slot.objects.filter(pk=slot.pk).update(state="done")
+    with pytest.raises(ConflictError, match="cannot change any more"):
+        edit_service.edit_queue(queue=queue, name="x", guidelines="", ways=Ways())
+    assert 'name="overlap_share"' not in text_of(client.get(url("edit_queue", queue)))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"mode": "loud"}, {"overlap_share": 101}, {"random_share": 51}, {"reject_reasons": ("x",)}],
+)
+def test_a_way_out_of_bounds_is_refused(bad):
+    with pytest.raises(InputError):
+        Ways(**bad)

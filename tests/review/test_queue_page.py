@@ -209,14 +209,14 @@ def test_looking_asks_little(client, anna, django_assert_max_num_queries):
     for _ in range(11):
         client.post(url("claim", queue))
         client.post(url("decide", queue), form(Slot.objects.get(state="claimed")))
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         client.get(url("queue", queue))
 
 
 def test_deciding_asks_little(client, anna, django_assert_max_num_queries):
     queue = make_queue(12)
     slot = claim(queue, anna)
-    with django_assert_max_num_queries(41):
+    with django_assert_max_num_queries(42):
         client.post(url("decide", queue), form(slot), headers=HTMX)
 
 
