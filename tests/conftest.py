@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from nexa_site import keeper, postgres
-from tests.browser import find_browser
+from tests.browser import find_browser, violations
 
 SOCKETS = "NEXA_TEST_SOCKETS"
 # Playwright's own loop runs in the tests' thread; Django would refuse the ORM beside it.
@@ -79,6 +79,17 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
         "args": args,
         "chromium_sandbox": not root,
     }
+
+
+@pytest.fixture(autouse=True)
+def policy_violations(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """What the content security policy stopped on any page of a browser test: it fails of it."""
+    if request.node.get_closest_marker("browser") is None:
+        yield []
+        return
+    with violations.watch_policy() as found:
+        yield found
+    assert found == [], "the content security policy was broken"
 
 
 @pytest.fixture(autouse=True)
