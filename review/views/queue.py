@@ -21,6 +21,7 @@ from distill.logic.reasons import Reason
 from distill.models import Decision
 from review.card_forms import LEFT, RIGHT, DecisionForm, HandForm, ReadForm, UndoForm
 from review.logic.keys import PLACES, key_map, reason_keys
+from review.logic.leases import seconds_left
 from review.models import Queue, Slot
 from review.queries.guidelines import guidelines_of
 from review.queries.own_keys import own_keys
@@ -224,14 +225,16 @@ def _show(request: AuthedRequest, queue_id: int, *, said: str = "") -> HttpRespo
     now = timezone.now()
     keys = own_keys(request.user, is_pairwise=queue.mode == Queue.Mode.PAIRWISE)
     reasons = reason_keys(queue.reject_reasons)
+    screen = review_screen(
+        queue=queue,
+        reviewer=request.user,
+        now=now,
+        midnight=midnight(),
+        have=HandForm(request.POST).slots,
+    )
     context = {
-        "screen": review_screen(
-            queue=queue,
-            reviewer=request.user,
-            now=now,
-            midnight=midnight(),
-            have=HandForm(request.POST).slots,
-        ),
+        "screen": screen,
+        "seconds": seconds_left(until=screen.until, now=now),
         "said": said,
         "keys": {key.action: key for key in keys.keys},
         "deciding": [k for k in keys.keys if k.group == "decide" and k.action != "undo"],

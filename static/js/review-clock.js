@@ -7,7 +7,20 @@ export function startClock({ review, stage, say }) {
   let until = review.dataset.until;
   let isBusy = false;
   let isWarned = false;
-  document.addEventListener("review:until", (event) => (until = event.detail));
+  const begin = (seconds) => {
+    for (const clock of document.querySelectorAll(".review-card [data-countdown]")) {
+      clock.dataset.countdown = seconds;
+      delete clock.dataset.since;
+    }
+    for (const part of document.querySelectorAll(".review-card [data-while-yours]")) part.hidden = false;
+    for (const part of document.querySelectorAll(".review-card [data-when-over]")) part.hidden = true;
+    isWarned = false;
+    tick();
+  };
+  document.addEventListener("review:until", ({ detail }) => {
+    if (until !== detail.until) begin(detail.seconds);
+    until = detail.until;
+  });
   document.addEventListener("review:card", () => (isWarned = false));
   for (const name of ["keydown", "pointerdown", "wheel", "touchstart"]) addEventListener(name, () => (isBusy = true), { passive: true });
 
@@ -43,14 +56,7 @@ export function startClock({ review, stage, say }) {
     if (!answer?.ok || !answer.headers.get("Content-Type")?.includes("json")) return false;
     const now = await answer.json();
     until = now.until;
-    for (const clock of document.querySelectorAll(".review-card [data-countdown]")) {
-      clock.dataset.countdown = now.seconds;
-      delete clock.dataset.since;
-    }
-    stage.card?.querySelector("[data-while-yours]")?.removeAttribute("hidden");
-    stage.card?.querySelector("[data-when-over]")?.setAttribute("hidden", "");
-    isWarned = false;
-    tick();
+    begin(now.seconds);
     return true;
   };
   const beat = () => {

@@ -43,6 +43,7 @@ export function startLooks({ review, stage, act, say }) {
   };
   document.addEventListener("review:card", () => {
     leave();
+    review.classList.remove("is-noting");
     if (stage.card) equipSwitches(stage.card);
   });
   if (stage.card) equipSwitches(stage.card);
@@ -62,7 +63,10 @@ export function startLooks({ review, stage, act, say }) {
     leave,
     older: () => showPast(back + 1),
     newer: () => (back ? showPast(back - 1) : say("This is the newest.")),
-    note: () => byId("decide").elements.note.focus(),
+    note() {
+      review.classList.add("is-noting");
+      byId("decide").elements.note.focus();
+    },
     parent: () => toggle("[data-lineage] > details", "earlier attempt"),
     diff: () => say(toggleSwitch(stage.card ?? review, "diff") || "This card has no earlier attempt."),
     context() {

@@ -81,12 +81,15 @@ export class Outbox {
     this.#entries.shift();
     this.#keep();
     this.#options.onSent();
-    if (!entry.isQuiet || answer.said) this.#options.onAnswer(answer);
-    else this.#options.onAnswer({ said: "" });
+    this.#options.onAnswer(answer);
+    if (entry.isQuiet) this.#options.onFilled();
   }
 
   #fail(entry, { status }) {
-    if (entry.isQuiet) return void this.#entries.shift();
+    if (entry.isQuiet) {
+      this.#entries.shift();
+      return this.#options.onFilled();
+    }
     this.#isFailed = true;
     const why = status ? `The server answered ${status}.` : "The server does not answer.";
     const waiting = this.#entries.filter((one) => !one.isQuiet).length;
@@ -109,7 +112,7 @@ export class Outbox {
           said: said?.textContent ?? "",
           until: said?.dataset.until,
         });
-        if (said?.dataset.until) document.dispatchEvent(new CustomEvent("review:until", { detail: said.dataset.until }));
+        if (said?.dataset.until) document.dispatchEvent(new CustomEvent("review:until", { detail: said.dataset }));
       };
       lane.addEventListener("htmx:afterRequest", finish);
       htmx.ajax("POST", entry.url, { source: lane, target: lane, swap: "beforeend", values }).catch(() => {});

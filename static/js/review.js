@@ -40,6 +40,8 @@ const outbox = new Outbox({
     byId("unsaved").hidden = false;
     say(text);
   },
+  // Whoever drives this page by a program waits for it.
+  onFilled: () => (review.dataset.ready = "yes"),
   onSent: () => (byId("unsaved").hidden = true),
 });
 
@@ -86,6 +88,7 @@ decide.addEventListener("submit", (event) => {
   event.preventDefault();
   const kind = event.submitter?.value;
   if (!stage.card) return;
+  if (looks.isPast()) return say("You look at an older decision: Esc leads back to the card.");
   if (kind === "reject" && !new FormData(decide).get("reason")) return act.askReason();
   if (kind === "edit") return looks.edit();
   act.decide(kind);
@@ -123,5 +126,4 @@ review.classList.add("has-script");
 stage.meet();
 outbox.resume(stage);
 if (stage.card) outbox.fillUp(review.dataset.claim);
-// Tests and benchmarks wait for it.
-review.dataset.ready = "yes";
+else review.dataset.ready = "yes";

@@ -93,6 +93,7 @@ def open_queue(
         screen.page.goto(f"{live_server.url}/review/{screen.queue.pk}/")
         screen.page.get_by_role("button", name="Take a card").click()
         expect(screen.page.locator("#card[data-card]")).to_be_visible()
+        expect(screen.page.locator("#review[data-ready]")).to_be_attached()
         expect(screen.page.locator("#lane > [data-card]")).to_have_count(min(2, num_cards - 1))
         screen.posts.clear()
         screens.append(screen)
