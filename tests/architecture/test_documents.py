@@ -14,6 +14,7 @@ from django.core.management import find_commands, load_command_class
 from distill.models import CompletionState, Run, SampleDraw, SourceFile
 from distill.teachers.registry import PROVIDERS
 from nexa_site.env import BASE_DIR, Env
+from review.logic.keys import KEYS
 from review.models import Slot
 
 APPS = ("nexa_site", "distill", "review", "training")
@@ -254,3 +255,9 @@ def test_no_document_names_a_machine() -> None:
         for match in re.finditer(r"/(?:home|root|Users|work)/\w+", document.read_text("utf-8"))
     ]
     assert named == []
+
+
+def test_the_keys_of_the_review_stand_in_its_document() -> None:
+    text = _read("docs/review.md")
+    for key in KEYS:
+        assert f"| `{key.key}` | {key.label} | {key.help} |" in text
