@@ -12,6 +12,7 @@ from distill.logic.storable import storable
 from distill.models import Decision
 from review.logic.edited_fields import MOST_CHARS, posted_fields
 from review.logic.leases import HAND_SIZE
+from review.models import Adjudication
 
 _LONGEST_MS = 24 * 3600 * 1000
 _LARGEST_ID = 2**63 - 1
@@ -129,3 +130,40 @@ class LeaveForm(forms.Form):
     def slots(self) -> set[int]:
         given = self.cleaned_data["waiting"].split()
         return {int(one) for one in given if one.isascii() and one.isdigit()}
+
+
+class AdjudicationForm(forms.Form):
+    """How a lead settles one completion."""
+
+    completion = forms.IntegerField(min_value=1, max_value=_LARGEST_ID)
+    client_id = forms.UUIDField()
+    kind = forms.ChoiceField(choices=[("accept", "Accept"), ("reject", "Reject")])
+    reason = forms.TypedChoiceField(
+        choices=[(reason.value, reason.label) for reason in REVIEWER_REASONS],
+        coerce=Reason,
+        required=False,
+        empty_value=None,
+    )
+    note = forms.CharField(
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Why: reviewers see it on their own page.",
+    )
+    cause = forms.ChoiceField(
+        label="Why people disagreed", choices=Adjudication.Cause.choices, widget=forms.RadioSelect
+    )
+    wants_guidelines = forms.BooleanField(
+        label="The guidelines should say more about this", required=False
+    )
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """The reason of a rejection; an accept takes none."""
+        reason = self.cleaned_data["reason"]
+        return (reason,) if reason and self.cleaned_data["kind"] == "reject" else ()
+
+
+class ReopenForm(forms.Form):
+    """Which adjudication is taken back."""
+
+    decision = forms.IntegerField(min_value=1, max_value=_LARGEST_ID)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from review.views import draft, hand, keys, manage, mine, past, queue, queues
+from review.views import adjudicate, draft, hand, keys, manage, mine, past, queue, queues
 
 app_name = "review"
 
@@ -18,6 +18,12 @@ queue_urls = [
     path("review/<int:queue_id>/decide/", queue.decide, name="decide"),
     path("review/<int:queue_id>/draft/", draft.draft, name="draft"),
     path("review/<int:queue_id>/undo/", queue.undo, name="undo"),
+    path("review/<int:queue_id>/adjudicate/", adjudicate.adjudicate_queue, name="adjudicate"),
+    path(
+        "review/<int:queue_id>/adjudicate/reopen/",
+        adjudicate.reopen_adjudication,
+        name="reopen_adjudication",
+    ),
     path("review/<int:queue_id>/extend/", hand.extend, name="extend"),
     path("review/<int:queue_id>/leave/", hand.leave, name="leave"),
     path("review/<int:queue_id>/judge/", hand.judge, name="judge"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 OutcomeName = Literal["accepted", "rejected"]
-BasisName = Literal["single", "unanimous", "legacy"]
+BasisName = Literal["single", "unanimous", "adjudicated", "legacy"]
 
 _OUTCOMES: dict[str, OutcomeName] = {
     "accept": "accepted",
@@ -28,6 +28,7 @@ class Opinion:
     is_undone: bool
     required_reviews: int = 1
     is_legacy: bool = False
+    is_adjudication: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,15 @@ def resolve_outcome(opinions: Iterable[Opinion]) -> Outcome | None:
     4. Further ones are kept beside it, and count once an earlier one is undone: nothing that a
        latecomer overwrites.
     5. Legacy ones count only where nobody has decided here.
+    6. Where a lead has settled it, that alone is the label: the newest such decision that stands.
     """
     standing = sorted(
         (one for one in opinions if one.kind in _OUTCOMES and not one.is_undone),
         key=lambda one: one.decision_id,
     )
+    settled = [one for one in standing if one.is_adjudication]
+    if settled:
+        return _outcome(settled[-1], "adjudicated")
     made_here = [one for one in standing if not one.is_legacy]
     if not made_here:
         return _outcome(standing[0], "legacy") if standing else None

@@ -37,12 +37,13 @@ def record_decision(
     required_reviews: int = 1,
     guidelines_version: int | None = None,
     is_legacy: bool = False,
+    is_adjudication: bool = False,
 ) -> Decision:
     """Add one decision and derive the label; the same `client_id` again returns what is stored.
 
     Accept, edit (with the person's own words in `fields`) and reject count for the label
     (`logic.labels.resolve_outcome` says how); a skip, a flag for a lead and a comparison with the
-    completion `rival_id` do not.
+    completion `rival_id` do not. An adjudication settles what people disagree on.
     `required_reviews` is how many the queue wants of the completion; a decision made elsewhere and
     imported is legacy. A person decides a completion once: who has accepted or rejected it gets a
     ConflictError until that is undone. Raises InputError for what is no decision of a reviewer.
@@ -75,6 +76,7 @@ def record_decision(
                     "active_ms": active_ms,
                     "required_reviews": required_reviews,
                     "is_legacy": is_legacy,
+                    "is_adjudication": is_adjudication,
                 },
             )
             relabel(completion_id=completion_id)

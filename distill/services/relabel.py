@@ -12,11 +12,11 @@ def relabel(*, completion_id: int) -> Label | None:
     Call it in the transaction that wrote the decision, under the lock of the completion's state.
     """
     decisions = Decision.objects.filter(completion=completion_id).values_list(
-        "id", "kind", "undone_by", "required_reviews", "is_legacy"
+        "id", "kind", "undone_by", "required_reviews", "is_legacy", "is_adjudication"
     )
     outcome = resolve_outcome(
-        Opinion(decision_id, kind, undone_by is not None, required_reviews, is_legacy)
-        for decision_id, kind, undone_by, required_reviews, is_legacy in decisions
+        Opinion(pk, kind, undone_by is not None, wanted, is_legacy, is_adjudication)
+        for pk, kind, undone_by, wanted, is_legacy, is_adjudication in decisions
     )
     if outcome is None:
         Label.objects.filter(completion=completion_id).delete()

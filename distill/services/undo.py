@@ -27,9 +27,23 @@ def undo_decision(*, decision_id: int, reviewer: User, client_id: uuid.UUID) -> 
         list(CompletionState.objects.select_for_update().filter(pk=decision.completion_id))
         undo = Decision.objects.filter(undoes=decision).first()
         if undo is None:
+            _refuse_settled(decision)
             undo = _add_undo(decision, client_id)
             relabel(completion_id=decision.completion_id)
     return undo
+
+
+def _refuse_settled(decision: Decision) -> None:
+    """What a lead has settled on these decisions must not change under them."""
+    settled = Decision.objects.filter(
+        completion=decision.completion_id, is_adjudication=True, undone_by=None
+    ).exclude(kind=Decision.Kind.UNDO)
+    adjudication = None if decision.is_adjudication else settled.select_related("reviewer").last()
+    if adjudication is not None:
+        raise ConflictError(
+            f"{adjudication.reviewer} has settled this completion: ask a lead to reopen it, then "
+            "take yours back."
+        )
 
 
 def _add_undo(decision: Decision, client_id: uuid.UUID) -> Decision:

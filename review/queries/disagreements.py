@@ -31,9 +31,9 @@ WHERE NOT EXISTS (SELECT FROM distill_label WHERE completion_id = done.completio
       AND slot.state IN ('open', 'claimed')
   )
   AND 2 = (
-    SELECT count(DISTINCT decision.kind) FROM distill_decision AS decision
+    SELECT count(DISTINCT decision.kind = 'reject') FROM distill_decision AS decision
     WHERE decision.completion_id = done.completion_id
-      AND decision.kind IN ('accept', 'reject') AND NOT decision.is_legacy
+      AND decision.kind IN ('accept', 'edit', 'reject') AND NOT decision.is_legacy
       AND NOT EXISTS (
         SELECT FROM distill_decision AS undo WHERE undo.undoes_id = decision.id
       )

@@ -37,6 +37,21 @@ def said(*kinds: str, wanted: int = 1, **more: bool) -> list[Opinion]:
         ),
         ([*said("accept"), Opinion(9, "reject", is_undone=False, required_reviews=2)], None),
         (
+            [
+                *said("accept", wanted=2),
+                Opinion(7, "reject", is_undone=False, required_reviews=2),
+                Opinion(9, "reject", is_undone=False, is_adjudication=True),
+            ],
+            Outcome(9, "rejected", "adjudicated"),
+        ),
+        (
+            [
+                Opinion(7, "accept", is_undone=False, required_reviews=2),
+                Opinion(8, "edit", is_undone=False, required_reviews=2),
+            ],
+            Outcome(8, "accepted", "unanimous"),
+        ),
+        (
             [*said("accept"), Opinion(9, "skip", is_undone=False, required_reviews=2)],
             Outcome(1, "accepted", "single"),
         ),

@@ -149,6 +149,10 @@ PAGES: Mapping[str, Page] = {
     # review; who comes to an action by GET, back from the login, is sent to the queue
     "review:queues": Page(see=PEOPLE[1:]),
     "review:queue": Page(see=REVIEWERS, named=_queue),
+    "review:adjudicate": Page(
+        see=("lead", "admin"), post=("lead", "admin"), posted=422, named=_queue
+    ),
+    "review:reopen_adjudication": _action(("lead", "admin"), _queue),
     "review:mine": Page(see=REVIEWERS),
     "review:keys": Page(see=REVIEWERS, post=REVIEWERS),
     "review:extend": _action(REVIEWERS, _queue, get=MOVED),
