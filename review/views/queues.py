@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from distill.http import AuthedRequest, has_role, require_role
 from review.models import Queue
+from review.queries.agreement import queue_agreement
 from review.queries.queues import queue_lines, queue_overview
 from review.services.follow import open_missing_queues
 from review.views.today import midnight
@@ -41,7 +42,9 @@ def about_queue(request: AuthedRequest, queue_id: int) -> HttpResponse:
         midnight=midnight(),
         with_disagreements=rights["may_see_people"],
     )
-    return render(request, "review/about_queue.html", {"overview": overview, **rights})
+    agreement = queue_agreement(queue) if rights["may_see_people"] else None
+    context = {"overview": overview, "agreement": agreement, **rights}
+    return render(request, "review/about_queue.html", context)
 
 
 def _rights(request: AuthedRequest) -> dict[str, bool]:
