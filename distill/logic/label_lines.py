@@ -17,7 +17,7 @@ from distill.logic.errors import InputError
 from distill.logic.reasons import REVIEWER_REASONS, Reason, in_order
 
 Form = Literal["lines", "legacy"]
-Kind = Literal["accept", "reject"]
+Kind = Literal["accept", "edit", "reject"]
 
 LABEL_MARKS = frozenset(
     {"sample_id", "completion_id", "context", "text", "decision", "reviewer", "decided_at"}
@@ -26,7 +26,7 @@ LABEL_MARKS = frozenset(
 
 LABEL_COLUMNS = LABEL_MARKS | {
     *("dataset", "prompt", "model", "label", "basis", "reasons", "note", "judge_seen"),
-    *("required_reviews", "is_legacy", "others"),
+    *("required_reviews", "is_legacy", "is_adjudication", "edited", "others"),
 }
 """What is of the label, not of the sample."""
 
@@ -37,9 +37,13 @@ MAX_OTHERS = 100
 PSEUDONYM = re.compile(r"reviewer-(?:[0-9a-f]{8}|legacy)")
 
 _KEY = re.compile(r"[0-9a-f]{32}")
-_KINDS: Mapping[str, Kind] = {"accept": "accept", "reject": "reject"}
+_KINDS: Mapping[str, Kind] = {"accept": "accept", "edit": "edit", "reject": "reject"}
 # The old page's "regenerate" is a rejection: somebody wants it written anew.
-_ACTIONS: Mapping[str, Kind] = {**_KINDS, "regenerate": "reject"}
+_ACTIONS: Mapping[str, Kind] = {
+    "accept": "accept",
+    "reject": "reject",
+    "regenerate": "reject",
+}
 _YEARS = range(2000, 2200)
 _MAX_REVIEWS = 100
 _MAX_INDEX = 2**53
@@ -67,6 +71,9 @@ class LabelledDecision:
     judge_seen: bool = False
     required_reviews: int = 1
     is_legacy: bool = False
+    is_adjudication: bool = False
+    edited: Mapping[str, str] | None = None
+    """The reviewer's own words, field by field, of an edit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,8 @@ def write_decision(decision: LabelledDecision) -> dict[str, object]:
         "judge_seen": decision.judge_seen,
         "required_reviews": decision.required_reviews,
         "is_legacy": decision.is_legacy,
+        "is_adjudication": decision.is_adjudication,
+        "edited": decision.edited,
         "decided_at": decision.decided_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
     }
 
@@ -151,7 +160,7 @@ def _other_decisions(value: object) -> tuple[LabelledDecision, ...]:
 def _decision(values: Mapping[str, Any]) -> LabelledDecision:
     kind = _choice(values, "decision", _KINDS)
     reasons = _reasons(values)
-    if kind == "accept" and reasons:
+    if kind != "reject" and reasons:
         raise LabelLineError("reasons", "It accepts and gives reasons: only a rejection has any.")
     reviewer = _text(values, "reviewer")
     if not PSEUDONYM.fullmatch(reviewer):
@@ -173,7 +182,21 @@ def _decision(values: Mapping[str, Any]) -> LabelledDecision:
         judge_seen=_truth(values, "judge_seen"),
         required_reviews=_number(values, "required_reviews", 1, _MAX_REVIEWS, otherwise=1),
         is_legacy=_truth(values, "is_legacy"),
+        is_adjudication=_truth(values, "is_adjudication"),
+        edited=_edited(values, kind),
     )
+
+
+def _edited(values: Mapping[str, Any], kind: Kind) -> dict[str, str] | None:
+    if values.get("edited") is None and kind != "edit":
+        return None
+    edited = _cell(values, "edited", dict, "an object")
+    if kind != "edit":
+        raise LabelLineError("edited", "It brings edited words: only an edit has any.")
+    words = {name: _text(edited, name) for name in edited}
+    if blank := [name for name in words if not words[name].strip()]:
+        raise LabelLineError("edited", f"Its edit leaves {blank[0][:60]!r} empty.")
+    return words
 
 
 def _reasons(values: Mapping[str, Any]) -> tuple[Reason, ...]:

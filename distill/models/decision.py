@@ -27,6 +27,9 @@ class Decision(models.Model):
         TIE = "tie"
         UNDO = "undo"
 
+    VERDICTS = (Kind.ACCEPT, Kind.EDIT, Kind.REJECT)
+    """What counts for a label."""
+
     completion = models.ForeignKey(Completion, models.CASCADE, related_name="decisions")
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="decisions")
     kind = models.CharField(max_length=12, choices=Kind)

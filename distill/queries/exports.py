@@ -169,7 +169,7 @@ def _unlabelled(export: Export) -> QuerySet[Any, Any]:
     undone = Decision.objects.filter(
         completion__state_row__dataset=export.dataset_id,
         kind=Decision.Kind.UNDO,
-        undoes__kind__in=[Decision.Kind.ACCEPT, Decision.Kind.REJECT],
+        undoes__kind__in=Decision.VERDICTS,
         created_at__gt=export.created_at,
     )
     return undone.order_by().values("completion")

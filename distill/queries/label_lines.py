@@ -20,7 +20,7 @@ from django.db.models.functions import TruncDate
 from django.utils.crypto import salted_hmac
 
 from distill.logic.errors import InputError
-from distill.logic.label_lines import PSEUDONYM, LabelledDecision, write_decision
+from distill.logic.label_lines import PSEUDONYM, Kind, LabelledDecision, write_decision
 from distill.logic.reasons import Reason
 from distill.logic.recipe import Recipe, default_recipe
 from distill.models import Completion, Dataset, Decision, Label
@@ -29,8 +29,8 @@ from distill.queries.sent_messages import first_messages
 
 MAX_COUNTED = 100_000
 _BATCH = 500
-_KINDS = (Decision.Kind.ACCEPT, Decision.Kind.REJECT)
 _SALT = "distill.reviewer"
+_KINDS: dict[str, Kind] = {"accept": "accept", "edit": "edit", "reject": "reject"}
 
 
 def pseudonym(user: User) -> str:
@@ -44,8 +44,8 @@ def pseudonym(user: User) -> str:
 
 
 def standing_decisions(dataset: Dataset | None = None) -> QuerySet[Decision]:
-    """Every accept and reject that stands, on completions that are candidates for their dataset."""
-    decisions = Decision.objects.filter(kind__in=_KINDS, undone_by=None)
+    """Every accept, edit and reject that stands, on candidates of their dataset."""
+    decisions = Decision.objects.filter(kind__in=Decision.VERDICTS, undone_by=None)
     if dataset is None:
         return decisions.filter(completion__state_row__dataset__isnull=False)
     return decisions.filter(completion__state_row__dataset=dataset)
@@ -179,11 +179,13 @@ def _others(batch: Sequence[Label], dataset: Dataset | None) -> dict[int, list[D
 def _as_labelled(decision: Decision) -> LabelledDecision:
     return LabelledDecision(
         reviewer=pseudonym(decision.reviewer),
-        kind="accept" if decision.kind == Decision.Kind.ACCEPT else "reject",
+        kind=_KINDS[decision.kind],
         decided_at=decision.created_at,
         reasons=tuple(map(Reason, decision.reasons)),
         note=decision.note,
         judge_seen=decision.judge_seen,
         required_reviews=decision.required_reviews,
         is_legacy=decision.is_legacy,
+        is_adjudication=decision.is_adjudication,
+        edited=decision.fields,
     )

@@ -25,7 +25,7 @@ from review.logic.queue_filter import QueueFilter
 from review.models import Queue, Slot
 from review.queries.counts import CAP
 
-VERDICTS = (Decision.Kind.ACCEPT, Decision.Kind.REJECT, Decision.Kind.EDIT)
+VERDICTS = Decision.VERDICTS
 """An edit accepts with the reviewer's own words."""
 COMPARISONS = (Decision.Kind.PREFER, Decision.Kind.PREFER_RIVAL, Decision.Kind.TIE)
 _GATED = (Run.Kind.PIPELINE, Run.Kind.GATE, Run.Kind.REEVALUATE, Run.Kind.REGENERATE)

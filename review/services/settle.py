@@ -122,7 +122,7 @@ def _has_seen_judge(card: Slot, reviewer: User) -> bool:
     if card.judge_seen and card.reviewer_id == reviewer.pk:
         return True
     decisions = Decision.objects.filter(completion=card.completion_id, reviewer=reviewer)
-    return decisions.filter(kind__in=(Decision.Kind.ACCEPT, Decision.Kind.REJECT)).exists()
+    return decisions.filter(kind__in=Decision.VERDICTS).exists()
 
 
 def _find_place(slots: Sequence[Slot], *, slot_id: int, reviewer: User) -> Slot | None:

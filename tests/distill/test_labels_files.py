@@ -192,7 +192,8 @@ def test_a_students_answers_are_no_labels_of_the_dataset() -> None:
 def test_labels_come_back_as_they_were_without_a_second_file(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    one, two, three, four, *_ = completions_of(dataset)
+    one, two, three, four, five, *_ = completions_of(dataset)
+    edited = five.fields | {"hypothesis": "Nitrification halves when soils dry."}
     alice, bob = make_user("reviewer"), make_user("reviewer")
     decide(one, "accept", reviewer=alice)
     decide(two, "reject", Reason.UNSAFE, Reason.TRIVIAL, reviewer=alice, note=" Tidy?\r\n ")
@@ -200,8 +201,10 @@ def test_labels_come_back_as_they_were_without_a_second_file(
         decide(three, "reject", Reason.OTHER, reviewer=reviewer, required_reviews=2)
     decide(four, "accept", reviewer=alice)
     decide(four, "reject", Reason.IMPLAUSIBLE, reviewer=bob)
+    decide(four, "accept", reviewer=make_user("lead"), is_adjudication=True)
+    decide(five, "edit", reviewer=alice, fields=edited)
     wanted = labels_of(dataset)
-    assert {basis for _, _, _, basis, *_ in wanted} == {"single", "unanimous"}
+    assert {basis for _, _, _, basis, *_ in wanted} == {"single", "unanimous", "adjudicated"}
     export_labels(folder=tmp_path / "out")
 
     fresh = create_dataset(name="fresh")
@@ -209,7 +212,11 @@ def test_labels_come_back_as_they_were_without_a_second_file(
         imported = import_labels(dataset=fresh, path=tmp_path / "out" / name)
         assert not imported.refused
     assert labels_of(fresh) == wanted
-    assert Decision.objects.filter(completion__sample__dataset=fresh).count() == 6
+    (line,) = (line for line in read_lines(tmp_path / "out" / "accepted.jsonl") if line["edited"])
+    assert (line["decision"], line["label"], line["edited"]) == ("edit", "accepted", edited)
+    came = Decision.objects.filter(completion__sample__dataset=fresh)
+    assert came.get(kind="edit").fields == edited
+    assert came.count() == 8
     samples = Sample.objects.filter(dataset=fresh).order_by("key")
     content = ("key", "text", "domain", "title", "source_key", "split", "metadata")
     assert list(samples.values_list(*content)) == list(
@@ -222,7 +229,7 @@ def test_labels_come_back_as_they_were_without_a_second_file(
             "reviewer__username", "reviewer__is_active"
         )
     )
-    assert names == {(pseudonym(alice), False), (pseudonym(bob), False)}
+    assert names >= {(pseudonym(alice), False), (pseudonym(bob), False)}
     assert not User.objects.get(username=pseudonym(bob)).has_usable_password()
 
 
@@ -338,6 +345,30 @@ def test_bad_lines_are_refused_with_number_and_reason_and_the_rest_is_kept(
         assert words in said
     assert Completion.objects.filter(sample__dataset=fresh).count() == 1
     assert len(labels_of(fresh)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"decision": "edit"}, "Its edited is missing."),
+        ({"decision": "edit", "edited": {"hypothesis": " "}}, "leaves 'hypothesis' empty"),
+        ({"decision": "edit", "edited": {"hypothesis": "Wet."}}, "each field of the answer"),
+        ({"decision": "edit", "edited": {"hypothesis": 7}}, "not a text"),
+        ({"edited": {"hypothesis": "Wet."}}, "only an edit has any"),
+    ],
+)
+def test_an_edit_brings_words_for_each_field_of_the_answer(
+    dataset: Dataset, tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    decide(completions_of(dataset)[0], "accept")
+    decide(completions_of(dataset)[1], "accept")
+    export_labels(folder=tmp_path / "out")
+    good, bad = read_lines(tmp_path / "out" / "accepted.jsonl")
+    path = write_lines(tmp_path / "edits.jsonl", [good, bad | changes])
+    imported = import_labels(dataset=create_dataset(name="fresh"), path=path)
+    assert [problem.line for problem in imported.refused] == [2]
+    assert said in imported.refused[0].message
+    assert imported.num_recorded == 1
 
 
 def test_a_file_of_which_nothing_can_be_used_says_why(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_the_review_card_is_called_by_its_first_words(lead: Client):
     lead.post(reverse("review:read", args=[queue.pk]), {"version": 1})
     shown = page(lead, "review:queue", queue.pk)
     assert HASH not in shown
-    assert '<h2 id="card-title">Untitled: Kelp forests' in shown
+    assert f'<h2 id="title-{completion.slots.get().pk}">Untitled: Kelp forests' in shown
 
 
 @pytest.mark.django_db

@@ -72,7 +72,7 @@ def import_labels(
             reasons = _ingest(dataset, path)
             found, missing = _find(dataset, tied)
         imported.refused += [_not_there(label, reasons or {}) for label in missing]
-        _record(found, imported)
+        _record(_fitting(found, imported), imported)
         if on_progress:
             on_progress(imported)
     if imported.num_lines == len({problem.line for problem in imported.refused}):
@@ -103,6 +103,23 @@ def _find(dataset: Dataset, labels: Sequence[TiedLabel]) -> tuple[list[_Found], 
     keyed = [(label, ids.get((label.sample_key, label.completion_key))) for label in labels]
     found = [(label, pk) for label, pk in keyed if pk is not None]
     return found, [label for label, pk in keyed if pk is None]
+
+
+def _fitting(found: Sequence[_Found], imported: ImportedLabels) -> list[_Found]:
+    """Without the lines whose edit has other fields than the answer; those are refused."""
+    edits = {pk for label, pk in found if any(one.edited for one in label.decisions)}
+    names: dict[int, set[str]] = {
+        pk: set(fields)
+        for pk, fields in Completion.objects.filter(pk__in=edits).values_list("pk", "fields")
+    }
+    kept = []
+    for label, pk in found:
+        if all(set(one.edited) == names[pk] for one in label.decisions if one.edited):
+            kept.append((label, pk))
+        else:
+            message = f"Its edit must give each field of the answer: {', '.join(names[pk])}."
+            imported.refused.append(Problem(label.line, "edited", message))
+    return kept
 
 
 def _not_there(label: TiedLabel, reasons: dict[int, str]) -> Problem:
@@ -180,12 +197,10 @@ def _users(found: Iterable[_Found], imported: ImportedLabels) -> dict[str, User]
 
 
 def _decisions_before(completion_ids: set[int]) -> dict[int, list[Decision]]:
-    """What was decided of the completions so far, accepts and rejects; under their locks."""
+    """What was decided of the completions so far, for its label; under their locks."""
     states = CompletionState.objects.select_for_update().filter(pk__in=completion_ids)
     list(states.order_by("pk").values_list("pk"))
-    decisions = Decision.objects.filter(
-        completion__in=completion_ids, kind__in=(Decision.Kind.ACCEPT, Decision.Kind.REJECT)
-    )
+    decisions = Decision.objects.filter(completion__in=completion_ids, kind__in=Decision.VERDICTS)
     found: dict[int, list[Decision]] = defaultdict(list)
     for decision in decisions.select_related("reviewer", "undone_by").order_by("id"):
         found[decision.completion_id].append(decision)
@@ -229,6 +244,8 @@ def _decision(wanted: _Wanted, user: User) -> Decision:
         judge_seen=one.judge_seen,
         required_reviews=one.required_reviews,
         is_legacy=one.is_legacy,
+        is_adjudication=one.is_adjudication,
+        fields=dict(one.edited) if one.edited else None,
         created_at=one.decided_at,
     )
 
