@@ -130,7 +130,7 @@ def test_whatever_stands_in_a_line_is_read_or_refused_with_its_field(changes):
     [
         ({"sample_id": "abc"}, "sample_id", "is not 32 hexadecimal digits"),
         ({"completion_id": 7}, "completion_id", "is a int, not a text"),
-        ({"decision": "maybe"}, "decision", "'maybe' is unknown; known are accept, reject"),
+        ({"decision": "maybe"}, "decision", "'maybe' is unknown; known are accept, edit, reject"),
         ({"decision": None}, "decision", "'' is unknown"),
         ({"reasons": ["low_score"]}, "reasons", "'low_score' is no reason that a reviewer gives"),
         ({"reasons": "trivial"}, "reasons", "no list of texts"),
